@@ -1,0 +1,28 @@
+"""Reading a notebook from its source of truth, the MyST text file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+from nbformat import NotebookNode
+
+from replica.book.errors import NotebookError
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """The notebook in the MyST text file ``path``, with stable cell ids ``<slug>-<index>``."""
+    try:
+        notebook = jupytext.read(path, fmt="md:myst")
+    except Exception as error:  # jupytext raises many kinds for text that is not MyST
+        raise NotebookError(f"{path.name}: cannot be read as a MyST notebook: {error}") from None
+    notebook.metadata.get("jupytext", {}).get("text_representation", {}).pop("jupytext_version", None)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"{path.stem[:50]}-{index:02d}"
+    return notebook
+
+
+def sources(notebook: NotebookNode) -> list[tuple[str, str]]:
+    """Type and source of each cell: what has to agree between a notebook, its pair and its runs."""
+    return [(cell.cell_type, cell.source.rstrip()) for cell in notebook.cells]
