@@ -99,3 +99,46 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def problems(card: dict[str, Any]) -> list[str]:
+    """What keeps the papers of ``card`` from being reproduced, a sentence each; empty when all is well.
+
+    Known discrepancies are no problem here (they are shown as such), nor are unjudged claims.
+    """
+    found = []
+    for row in card["papers"]:
+        slug, profile = row["slug"], row["profile"]
+        again = f"`make reproduce PAPER={slug}" + ("`" if profile == "quick" else f" PROFILE={profile}`")
+        if row["status"] == "crashed":
+            error = row["error"]
+            found.append(
+                f"{slug}: crashed in {error.get('heading') or 'a cell'} (cell {error.get('cell')}): "
+                f"{error.get('ename')}: {error.get('evalue')}; log: {error.get('log')}"
+            )
+        elif row["status"] == "stale":
+            found.append(f"{slug}: the result at {profile} is of other code than is here now; {again} renews it")
+        elif row["status"] == "not run":
+            found.append(f"{slug}: not run at {profile}; {again} runs it")
+        else:
+            found += [
+                _claim_problem(slug, claim) for claim in row["claims"] if claim["verdict"] in ("failed", "missing")
+            ]
+    return found
+
+
+def surprises(card: dict[str, Any]) -> list[str]:
+    """Known discrepancies that met their expectation after all, a sentence each."""
+    return [
+        f"{row['slug']}: claim {claim['id']} is listed as a known discrepancy but came out as expected "
+        f"({claim['value_text']}, expected {claim['expect_text']}); is the entry out of date?"
+        for row in card["papers"]
+        for claim in row["claims"]
+        if claim["surprise"]
+    ]
+
+
+def _claim_problem(slug: str, claim: dict[str, Any]) -> str:
+    if claim["verdict"] == "missing":
+        return f"{slug}: claim {claim['id']} was never checked by the run"
+    return f"{slug}: claim {claim['id']} failed: {claim['value_text']}, expected {claim['expect_text']} ({claim['source']})"
