@@ -1,0 +1,176 @@
+r"""Phase space: points, leapfrog integration $L$, momentum flip $F$ and momentum corruption $R(\beta)$.
+
+The exact identities $FF = 1$ and $FLFL = 1$ (so $L^{-1} = FLF$), and that $L$ preserves volume, are what Hamiltonian
+Monte Carlo and its relatives rest on. All functions return new arrays; none changes its arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from replica.sampling.targets import Target
+
+__all__ = [
+    "PhasePoint",
+    "Trajectory",
+    "flip_momentum",
+    "hamiltonian",
+    "leapfrog",
+    "leapfrog_trajectory",
+    "phase_point",
+    "refresh_momentum",
+    "select_chains",
+]
+
+
+class PhasePoint(NamedTuple):
+    r"""Positions and momenta of all chains, with what is already known about the energy there.
+
+    position, momentum, gradient : ``(n_dims, n_chains)``; gradient is $\nabla E$ at the position.
+    potential : ``(n_chains,)``, $E$ at the position.
+
+    Carrying the gradient along is why one application of $L$ costs $M$ gradient evaluations and not $M+1$.
+    """
+
+    position: np.ndarray
+    momentum: np.ndarray
+    gradient: np.ndarray
+    potential: np.ndarray
+
+
+# L as a function: (point, chains) -> point. `chains` holds the indices of the point's chains among all chains (None:
+# all of them), so that a step size that differs from chain to chain can be looked up for a subset.
+Trajectory = Callable[[PhasePoint, "np.ndarray | None"], PhasePoint]
+
+
+def phase_point(target: Target, position: np.ndarray, momentum: np.ndarray) -> PhasePoint:
+    """Evaluate energy and gradient at ``position`` and return the phase point (copies, float64, contiguous).
+
+    Raises ValueError when shapes differ, are not ``(n_dims, n_chains)``, or an entry is not finite.
+    """
+    position = np.array(position, dtype=np.float64, order="C")
+    momentum = np.array(momentum, dtype=np.float64, order="C")
+    if position.ndim != 2 or position.shape[0] != target.n_dims or position.shape[1] < 1:
+        raise ValueError(f"position must have shape ({target.n_dims}, n_chains), got {position.shape}")
+    if momentum.shape != position.shape:
+        raise ValueError(f"momentum must have the position's shape {position.shape}, got {momentum.shape}")
+    if not (np.isfinite(position).all() and np.isfinite(momentum).all()):
+        raise ValueError("position and momentum must be finite; at least one entry is NaN or infinite")
+    return PhasePoint(position, momentum, target.gradient(position), target.energy(position))
+
+
+def hamiltonian(point: PhasePoint) -> np.ndarray:
+    r"""$H = E(x) + \tfrac12 v^\top v$, shape ``(n_chains,)``, in units of $kT$."""
+    return point.potential + 0.5 * np.einsum("ib,ib->b", point.momentum, point.momentum)
+
+
+def flip_momentum(point: PhasePoint) -> PhasePoint:
+    r"""$F\{x, v\} = \{x, -v\}$."""
+    return point._replace(momentum=-point.momentum)
+
+
+def select_chains(point: PhasePoint, chains: np.ndarray) -> PhasePoint:
+    """The phase point of a subset of chains (integer indices), as contiguous copies."""
+    return PhasePoint(
+        point.position.take(chains, axis=1),
+        point.momentum.take(chains, axis=1),
+        point.gradient.take(chains, axis=1),
+        point.potential.take(chains),
+    )
+
+
+def check_beta(beta: float | np.ndarray) -> np.ndarray:
+    """``beta`` as an array, or ValueError unless every entry lies in (0, 1]."""
+    values = np.asarray(beta, dtype=np.float64)
+    if not ((values > 0) & (values <= 1)).all():
+        raise ValueError(f"beta, the share of momentum variance renewed per step, must lie in (0, 1], got {beta!r}")
+    return values
+
+
+def refresh_momentum(momentum: np.ndarray, beta: float | np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    r"""Momentum corruption $R(\beta)$: $v \leftarrow \sqrt{1-\beta}\,v + \sqrt{\beta}\,n$, $n \sim \mathcal N(0, 1)$.
+
+    ``beta`` is a number or one per chain ``(n_chains,)``, in (0, 1]; 1 draws all momenta anew. Leaves $\mathcal N(0,1)$
+    momenta invariant. Reference: Sohl-Dickstein et al. (2014), Section 2.
+    """
+    beta = check_beta(beta)
+    return np.sqrt(1.0 - beta) * momentum + np.sqrt(beta) * rng.standard_normal(momentum.shape)
+
+
+def check_step_size(step_size: float | np.ndarray) -> np.ndarray:
+    """``step_size`` as an array, or ValueError unless every entry is positive and finite."""
+    values = np.asarray(step_size, dtype=np.float64)
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"step_size must be positive and finite, got {step_size!r}")
+    return values
+
+
+def check_count(value: int, name: str) -> int:
+    """``value`` as an int, or ValueError unless it is a whole number of at least 1."""
+    if int(value) != value or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
+def leapfrog(
+    position: np.ndarray,
+    momentum: np.ndarray,
+    gradient: np.ndarray,
+    target: Target,
+    step_size: float | np.ndarray,
+    n_steps: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    r"""``n_steps`` leapfrog steps, the operator $L$,
+
+    $$v \leftarrow v - \tfrac{\epsilon}{2}\nabla E(x),\quad x \leftarrow x + \epsilon v,\quad
+      v \leftarrow v - \tfrac{\epsilon}{2}\nabla E(x) .$$
+
+    Half-kicks that meet are merged, so the cost is exactly ``n_steps`` gradient evaluations.
+
+    Parameters
+    ----------
+    position, momentum : ``(n_dims, n_chains)``.
+    gradient : $\nabla E$ at ``position``, same shape.
+    step_size : $\epsilon > 0$, a number or one per chain ``(n_chains,)``.
+    n_steps : $M \ge 1$.
+
+    Returns
+    -------
+    position, momentum and gradient at the end, each ``(n_dims, n_chains)``.
+
+    Raises
+    ------
+    ValueError : ``step_size`` not positive and finite, or ``n_steps`` below 1.
+
+    Reference: Sohl-Dickstein et al. (2014), Section 2; Neal (2011), Section 2.3.
+    """
+    step_size, n_steps = check_step_size(step_size), check_count(n_steps, "n_steps")
+    x = position.copy()
+    v = momentum - (0.5 * step_size) * gradient
+    g, change = np.empty_like(x), np.empty_like(x)
+    for step in range(n_steps):
+        np.multiply(v, step_size, out=change)
+        x += change
+        target.gradient(x, out=g)
+        np.multiply(g, step_size if step < n_steps - 1 else 0.5 * step_size, out=change)
+        v -= change
+    return x, v, g
+
+
+def leapfrog_trajectory(target: Target, step_size: float | np.ndarray, n_steps: int) -> Trajectory:
+    """The operator $L$ for a target, a step size (a number or one per chain) and ``n_steps`` leapfrog steps.
+
+    Returns a function ``(point, chains=None) -> point`` that integrates a phase point forward; ``chains`` are the
+    indices of the point's chains when it holds a subset of them.
+    """
+    step_size, n_steps = check_step_size(step_size), check_count(n_steps, "n_steps")
+
+    def advance(point: PhasePoint, chains: np.ndarray | None = None) -> PhasePoint:
+        epsilon = step_size[chains] if step_size.ndim and chains is not None else step_size
+        x, v, g = leapfrog(point.position, point.momentum, point.gradient, target, epsilon, n_steps)
+        return PhasePoint(x, v, g, target.energy(x))
+
+    return advance

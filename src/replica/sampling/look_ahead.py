@@ -1,0 +1,258 @@
+r"""Look Ahead Hamiltonian Monte Carlo (LAHMC).
+
+From a state $\zeta$, the ladder of states $L\zeta, L^2\zeta, \dots, L^K\zeta$ is climbed until one of them is taken;
+the momentum is reversed only when none is. ``n_lookahead`` = K = 1 is ordinary HMC with persistent momentum.
+
+The published transition probabilities are defined by a recursion (`lookahead_cumulative_recursive`). It telescopes:
+the probability of having moved within the first $a$ rungs is
+
+$$C_a(\zeta) = \min\big[1,\; \max_{1 \le b \le a} e^{H(\zeta) - H(L^b\zeta)}\big] ,$$
+
+so one uniform number $u$ decides everything: go to the first rung whose energy satisfies
+$H(L^a\zeta) \le H(\zeta) - \ln u$. Proof by induction: let $m = \min(h_1..h_{a-1})$ and suppose the formula holds
+below $a$. If $m \le h_0$, $C_{a-1} = 1$ and nothing is left to add. If $h_a \ge m$, the reversed cumulative
+$C(h_a,..,h_1)$ is 1 and nothing is added. Otherwise $h_a < m$ and $h_0 < m$, and the increment is
+$\min[1 - e^{h_0-m},\, e^{h_0-h_a}(1 - e^{h_a-m})]$, which lifts $e^{h_0-m}$ to $\min(1, e^{h_0-h_a})$.
+
+References: Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 3; Campos and Sanz-Serna (2015) describe an
+equivalent algorithm ("extra chance").
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from replica.sampling.leapfrog import (
+    PhasePoint,
+    Trajectory,
+    check_beta,
+    check_count,
+    hamiltonian,
+    phase_point,
+    refresh_momentum,
+    select_chains,
+)
+from replica.sampling.targets import Target
+
+__all__ = [
+    "ChainRun",
+    "beta_from_alpha",
+    "look_ahead_step",
+    "lookahead_cumulative",
+    "lookahead_cumulative_recursive",
+    "run_chains",
+    "transition_probabilities",
+]
+
+
+def _check_energies(energies: np.ndarray) -> np.ndarray:
+    energies = np.asarray(energies, dtype=np.float64)
+    if energies.ndim < 1 or energies.shape[0] < 2:
+        raise ValueError(f"energies must have shape (K + 1, ...) with K at least 1, got {energies.shape}")
+    if np.isnan(energies).any():
+        raise ValueError(f"energies must not be NaN; {int(np.isnan(energies).sum())} of {energies.size} entries are")
+    if not np.isfinite(energies[0]).all() or (energies == -np.inf).any():
+        raise ValueError("the energy of the present state must be finite, and none may be minus infinity")
+    return energies
+
+
+def lookahead_cumulative(energies: np.ndarray) -> np.ndarray:
+    r"""Probability of having moved within the first $a$ rungs, $C_a = \min[1, \max_{1\le b\le a} e^{h_0-h_b}]$.
+
+    Parameters
+    ----------
+    energies : ``(K + 1, ...)``, the Hamiltonian $h_a = H(L^a\zeta)$ along the ladder, $h_0$ first; $+\infty$ is
+        allowed above $h_0$ and means a state of probability zero.
+
+    Returns
+    -------
+    ``(K, ...)``, $C_1 \le \dots \le C_K$ in [0, 1].
+
+    Raises
+    ------
+    ValueError : fewer than two energies, NaN, a non-finite $h_0$, or minus infinity.
+
+    Reference: closed form of the recursion of Sohl-Dickstein et al. (2014), Section 3; proof in the module's docstring.
+    """
+    energies = _check_energies(energies)
+    lowest = np.minimum.accumulate(energies[1:], axis=0)
+    return np.exp(np.minimum(energies[0] - lowest, 0.0))
+
+
+def lookahead_cumulative_recursive(energies: np.ndarray) -> np.ndarray:
+    r"""The same cumulative probabilities by the published recursion, in $O(K^2)$,
+
+    $$C(h_0..h_a) = C(h_0..h_{a-1}) + \min\big[1 - C(h_0..h_{a-1}),\; e^{h_0-h_a}\,(1 - C(h_a, h_{a-1}..h_1))\big] .$$
+
+    The backward cumulative runs along the reversed list, which starts at $h_a$ and stops at $h_1$, because
+    $L^b F L^a \zeta = F L^{a-b} \zeta$ and a flip does not change the energy. Parameters, returned values and errors
+    are those of `lookahead_cumulative`. Reference: Sohl-Dickstein et al. (2014), Section 3.
+    """
+    energies = _check_energies(energies)
+    n_lookahead = energies.shape[0] - 1
+    nothing = np.zeros(energies.shape[1:])
+    # reach[s, e]: probability of having moved when the rungs from s (exclusive) to e (inclusive) were on offer
+    reach = {(s, s): nothing for s in range(n_lookahead + 1)}
+    for length in range(1, n_lookahead + 1):
+        for low in range(n_lookahead + 1 - length):
+            high = low + length
+            for start, end, step in ((low, high, 1), (high, low, -1)):
+                before, backward = reach[start, end - step], reach[end, start + step]
+                # only the smaller argument of min[] matters and it is at most 1: capping at e^700 avoids infinity * 0
+                with np.errstate(invalid="ignore"):
+                    drop = np.where(np.isposinf(energies[end]), -np.inf, energies[start] - energies[end])
+                ratio = np.exp(np.minimum(drop, 700.0))
+                reach[start, end] = before + np.minimum(1.0 - before, ratio * (1.0 - backward))
+    return np.stack([reach[0, a] for a in range(1, n_lookahead + 1)])
+
+
+def transition_probabilities(energies: np.ndarray) -> np.ndarray:
+    r"""$(\pi_F, \pi_L, \dots, \pi_{L^K})$, shape ``(K + 1, ...)``, summing to one along the first axis.
+
+    Parameters and errors are those of `lookahead_cumulative`.
+    """
+    cumulative = lookahead_cumulative(energies)
+    return np.concatenate([1.0 - cumulative[-1:], cumulative[:1], np.diff(cumulative, axis=0)])
+
+
+def beta_from_alpha(alpha: float, step_size: float | np.ndarray, n_leapfrog: int | np.ndarray) -> np.ndarray:
+    r"""$\beta = \alpha^{1/(\epsilon M)}$, $0 < \alpha < 1$: corruption at a fixed rate per unit of integration time.
+
+    A smaller $\alpha$ means *less* corruption per step. Reference: Sohl-Dickstein et al. (2014), Section 4 and code.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie strictly between 0 and 1, got {alpha!r}")
+    duration = np.asarray(step_size, dtype=np.float64) * np.asarray(n_leapfrog)
+    if not (duration > 0).all():
+        raise ValueError("step_size times n_leapfrog must be positive")
+    return alpha ** (1.0 / duration)
+
+
+def look_ahead_step(
+    point: PhasePoint, trajectory: Trajectory, n_lookahead: int, beta: float | np.ndarray, rng: np.random.Generator
+) -> tuple[PhasePoint, np.ndarray]:
+    r"""One step of LAHMC for all chains: climb the ladder, flip if nothing is taken, corrupt the momentum.
+
+    One uniform number $u$ per chain serves all K comparisons; a chain goes to the first rung with
+    $H(L^a\zeta) \le H(\zeta) - \ln u$. Only undecided chains are integrated further.
+
+    Parameters
+    ----------
+    point : the present phase point.
+    trajectory : the operator $L$, see `replica.sampling.leapfrog.leapfrog_trajectory`.
+    n_lookahead : K, at least 1 (1 is HMC).
+    beta : momentum corruption in (0, 1], a number or one per chain.
+    rng : source of the uniform numbers and of the momentum noise.
+
+    Returns
+    -------
+    The new phase point, and ``(n_chains,)`` small integers: the rung taken, 1 to K, or 0 for a flip.
+
+    Raises
+    ------
+    ValueError : bad ``n_lookahead`` or ``beta``; or the energy along a trajectory is NaN.
+
+    Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
+    """
+    n_lookahead, beta = check_count(n_lookahead, "n_lookahead"), check_beta(beta)
+    n_chains = point.potential.size
+    # 1 - random() lies in (0, 1], so the logarithm is finite
+    ceiling = hamiltonian(point) - np.log(1.0 - rng.random(n_chains))
+
+    new = trajectory(point, None)
+    taken = _below(new, ceiling, 1)
+    rung = taken.astype(np.int8)
+    waiting = np.flatnonzero(~taken)
+    climber = select_chains(new, waiting)
+    for a in range(2, n_lookahead + 1):
+        if waiting.size == 0:
+            break
+        climber = trajectory(climber, waiting)
+        taken = _below(climber, ceiling[waiting], a)
+        _put(new, waiting[taken], select_chains(climber, np.flatnonzero(taken)))
+        rung[waiting[taken]] = a
+        climber, waiting = select_chains(climber, np.flatnonzero(~taken)), waiting[~taken]
+    if waiting.size:
+        stay = select_chains(point, waiting)
+        _put(new, waiting, stay._replace(momentum=-stay.momentum))
+    return new._replace(momentum=refresh_momentum(new.momentum, beta, rng)), rung
+
+
+def _below(point: PhasePoint, ceiling: np.ndarray, rung: int) -> np.ndarray:
+    energy = hamiltonian(point)
+    taken = energy <= ceiling
+    # NaN compares false, so a look is needed only where something was refused
+    if not taken.all() and np.isnan(energy).any():
+        raise ValueError(
+            f"the energy is NaN for {int(np.isnan(energy).sum())} of {energy.size} chains at rung {rung} of the "
+            "ladder: the trajectory has diverged, or the target returns NaN; try a smaller step size"
+        )
+    return taken
+
+
+def _put(into: PhasePoint, chains: np.ndarray, values: PhasePoint) -> None:
+    if chains.size == 0:
+        return
+    into.position[:, chains] = values.position
+    into.momentum[:, chains] = values.momentum
+    into.gradient[:, chains] = values.gradient
+    into.potential[chains] = values.potential
+
+
+class ChainRun(NamedTuple):
+    """What a run leaves behind.
+
+    positions : ``(n_steps // thin, n_dims, n_chains)``, every ``thin``-th step, in float32: enough for correlations.
+    rung_counts : ``(K + 1, n_chains)``, how often each chain flipped (row 0) or went to rung a (row a).
+    final : the last phase point, float64, to continue from.
+    """
+
+    positions: np.ndarray
+    rung_counts: np.ndarray
+    final: PhasePoint
+
+
+def run_chains(
+    target: Target,
+    trajectory: Trajectory,
+    start: np.ndarray,
+    n_steps: int,
+    n_lookahead: int,
+    beta: float | np.ndarray,
+    rng: np.random.Generator,
+    thin: int = 1,
+) -> ChainRun:
+    r"""Run ``n_steps`` steps of LAHMC (HMC for ``n_lookahead=1``) on independent chains.
+
+    Parameters
+    ----------
+    target : energy and gradient; ``trajectory`` : the operator $L$ on it.
+    start : ``(n_dims, n_chains)`` initial positions; momenta are drawn from $\mathcal N(0, 1)$.
+    n_steps : number of steps; ``thin`` : keep the positions after every ``thin``-th.
+    n_lookahead, beta, rng : as in `look_ahead_step`.
+
+    Returns
+    -------
+    `ChainRun`. Gradient evaluations follow from its counts, see `replica.sampling.diagnostics.gradient_evaluations`.
+
+    Raises
+    ------
+    ValueError : bad counts, ``beta`` or start, or NaN energies on the way.
+    """
+    n_steps, thin = check_count(n_steps, "n_steps"), check_count(thin, "thin")
+    n_lookahead, beta = check_count(n_lookahead, "n_lookahead"), check_beta(beta)
+    if thin > n_steps:
+        raise ValueError(f"thin ({thin}) must not exceed n_steps ({n_steps})")
+    point = phase_point(target, start, rng.standard_normal(np.shape(start)))
+    n_dims, n_chains = point.position.shape
+    positions = np.empty((n_steps // thin, n_dims, n_chains), dtype=np.float32)
+    counts = np.zeros((n_lookahead + 1) * n_chains, dtype=np.int64)
+    chain = np.arange(n_chains)
+    for step in range(1, n_steps + 1):
+        point, rung = look_ahead_step(point, trajectory, n_lookahead, beta, rng)
+        counts[rung * np.int64(n_chains) + chain] += 1
+        if step % thin == 0:
+            positions[step // thin - 1] = point.position
+    return ChainRun(positions, counts.reshape(n_lookahead + 1, n_chains), point)

@@ -1,0 +1,105 @@
+"""Diagnostics against direct sums, an autoregressive process with a known law, and hand-made curves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from replica.sampling.diagnostics import (
+    autocorrelation,
+    autocovariance,
+    crossing,
+    gradient_evaluations,
+    jackknife,
+    transition_fractions,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(3, 40), st.integers(1, 4), st.integers(1, 5), st.data())
+def test_fft_equals_the_direct_sum(n_times, n_dims, n_chains, data):
+    max_lag = data.draw(st.integers(0, n_times - 1))
+    x = np.random.default_rng(n_times).normal(3.0, 2.0, size=(n_times, n_dims, n_chains))
+    direct = np.stack([(x[: n_times - t] * x[t:]).sum(axis=1).mean(axis=0) for t in range(max_lag + 1)])
+    np.testing.assert_allclose(autocovariance(x, max_lag), direct, rtol=1e-10, atol=1e-9)
+
+
+def test_the_mean_is_not_subtracted():
+    np.testing.assert_allclose(autocovariance(np.full((50, 3), 2.0), 10), 4.0)
+
+
+def test_chunks_of_chains_give_the_same(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(60, 2, 7))
+    whole = autocovariance(x, 20)
+    monkeypatch.setattr("replica.sampling.diagnostics._CHUNK", 200)
+    np.testing.assert_allclose(autocovariance(x, 20), whole, atol=1e-12)
+
+
+def test_autoregressive_process_has_exponential_autocorrelation():
+    rng, memory = np.random.default_rng(1), 0.9
+    x = np.empty((3000, 400))
+    x[0] = rng.standard_normal(400)
+    for t in range(1, 3000):
+        x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * rng.standard_normal(400)
+    rho = autocorrelation(autocovariance(x, 30))
+    # 1.2e6 samples with an autocorrelation time of 19: standard error about 0.004
+    np.testing.assert_allclose(rho, memory ** np.arange(31), atol=0.016)
+    assert crossing(rho, 0.5) == pytest.approx(np.log(0.5) / np.log(0.9), rel=0.03)
+
+
+def test_crossing_interpolates_and_says_when_it_is_not_reached():
+    rho = np.array([1.0, 0.8, 0.4, 0.6])
+    assert crossing(rho, 0.5) == pytest.approx(1.75)
+    assert crossing(rho, 0.5, spacing=10.0) == pytest.approx(17.5)
+    assert crossing(rho, 0.4) == pytest.approx(2.0)
+    assert np.isnan(crossing(rho, 0.1))
+
+
+def test_gradients_count_the_look_ahead_and_the_flips():
+    counts = np.array([[1, 1], [6, 5], [2, 2], [1, 2]])  # of 20 steps: 2 flips, 11 L, 4 L^2, 3 L^3
+    np.testing.assert_allclose(transition_fractions(counts), [0.1, 0.55, 0.2, 0.15])
+    assert gradient_evaluations(counts, 10) == pytest.approx(10 * (2 * 3 + 11 + 4 * 2 + 3 * 3) / 20)
+    assert gradient_evaluations(np.array([[3], [7]]), 10) == 10.0
+
+
+def test_jackknife_of_a_mean_is_the_standard_error():
+    x = np.random.default_rng(2).normal(size=60)
+    value, error = jackknife(lambda chains: x[chains].mean(), 60, 60)
+    assert value == pytest.approx(x.mean())
+    assert error == pytest.approx(x.std(ddof=1) / np.sqrt(60))
+    values, errors = jackknife(lambda chains: np.array([x[chains].mean(), 1.0]), 60, 6)
+    assert values.shape == errors.shape == (2,)
+    assert errors[1] == 0.0
+
+
+def test_jackknife_covers_a_ratio():
+    """The true ratio lies within two standard errors in about 95 % of 200 repetitions (10 batches: t rather than z)."""
+    rng, hits = np.random.default_rng(3), 0
+    for _ in range(200):
+        a, b = rng.exponential(2.0, 100), rng.exponential(1.0, 100)
+        value, error = jackknife(lambda c, a=a, b=b: a[c].mean() / b[c].mean(), 100, 10)
+        hits += abs(value - 2.0) < 2.26 * error
+    assert 178 <= hits <= 200
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: autocovariance(np.zeros(5), 1), "samples must have shape"),
+        (lambda: autocovariance(np.zeros((5, 2)), 5), "max_lag must be a whole number from 0 to 4"),
+        (lambda: autocovariance(np.full((5, 2), np.nan), 2), "samples must be finite"),
+        (lambda: autocorrelation(np.zeros((5, 2))), "must be positive"),
+        (lambda: crossing(np.array([1.0]), 0.5), "at least two numbers"),
+        (lambda: crossing(np.array([1.0, 0.4]), 1.5), "level must lie"),
+        (lambda: crossing(np.array([1.0, 0.4]), 0.5, 0.0), "spacing must be positive"),
+        (lambda: crossing(np.array([1.0, np.nan]), 0.5), "must not hold NaN"),
+        (lambda: crossing(np.array([0.4, 0.3]), 0.5), "must start above"),
+        (lambda: transition_fractions(np.zeros((2, 3))), "at least one transition"),
+        (lambda: gradient_evaluations(np.ones((2, 3)), 0), "n_leapfrog"),
+        (lambda: jackknife(np.mean, 10, 1), "n_batches must lie"),
+        (lambda: jackknife(np.mean, 10, 11), "n_batches must lie"),
+    ],
+)
+def test_bad_input_is_refused(act, words):
+    with pytest.raises(ValueError, match=words):
+        act()
