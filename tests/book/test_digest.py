@@ -100,6 +100,7 @@ def test_source_digest_changes_with_any_module(project):
 def test_imports():
     code = "import numpy\nimport replica.a.b as c\nfrom replica.d import e\nfrom . import f\nfrom .g import h\n"
     assert imports_of(code, "replica.here.mod") == {
-        "replica.a.b", "replica.d", "replica.d.e", "replica.here", "replica.here.f", "replica.here.g", "replica.here.g.h",
+        "replica.a.b", "replica.d", "replica.d.e",
+        "replica.here", "replica.here.f", "replica.here.g", "replica.here.g.h",
     }  # fmt: skip
     assert imports_of("if TYPE_CHECKING:\n    import replica.x\nelse:\n    import replica.y\n") == {"replica.y"}

@@ -41,7 +41,7 @@ def test_overrides_that_do_not_fit_are_refused(entry, overrides, words):
 
 
 def test_an_unknown_profile_is_refused(entry):
-    with pytest.raises(ParameterError, match="smoke, quick, paper.*'full'"):
+    with pytest.raises(ParameterError, match=r"smoke, quick, paper.*'full'"):
         resolve(entry, entry.manifest(), "full")
 
 
