@@ -8,7 +8,7 @@
 Importing this package reads nothing and imports neither numpy nor scikit-learn.
 """
 
-from replica.datasets.api import load, loaded
+from replica.datasets.api import fetch, load, loaded, resolve, status
 from replica.datasets.dataset import DataError, Dataset, Meta
 
-__all__ = ["DataError", "Dataset", "Meta", "load", "loaded"]
+__all__ = ["DataError", "Dataset", "Meta", "fetch", "load", "loaded", "resolve", "status"]
