@@ -141,4 +141,5 @@ def surprises(card: dict[str, Any]) -> list[str]:
 def _claim_problem(slug: str, claim: dict[str, Any]) -> str:
     if claim["verdict"] == "missing":
         return f"{slug}: claim {claim['id']} was never checked by the run"
-    return f"{slug}: claim {claim['id']} failed: {claim['value_text']}, expected {claim['expect_text']} ({claim['source']})"
+    measured, expected = claim["value_text"], claim["expect_text"]
+    return f"{slug}: claim {claim['id']} failed: {measured}, expected {expected} ({claim['source']})"
