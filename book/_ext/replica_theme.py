@@ -1,0 +1,84 @@
+"""What the book asks of Sphinx beyond its configuration: no foreign scripts, the reader's own light or dark mode,
+Open Graph tags with stable pictures, and MathJax on pages whose mathematics stands in generated HTML."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+SOCIAL_FILE = "_generated/social.json"
+
+
+def load_social(app: Any) -> None:
+    """Read the descriptions and pictures that staging wrote, one entry a page."""
+    path = Path(app.srcdir) / SOCIAL_FILE
+    app.replica_social = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def mark_math(app: Any, doctree: nodes.document) -> None:
+    """Tell Sphinx that a page needs MathJax when only its raw HTML holds formulas."""
+    if any('class="math' in raw.astext() for raw in doctree.findall(nodes.raw)):
+        app.env.get_domain("math").data["has_equations"][app.env.docname] = True
+
+
+def adjust_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Drop the scripts and styles of thebe (they fail twice on every page), set the mode, add Open Graph tags."""
+    for kind in ("script_files", "css_files"):
+        if kind in context:
+            context[kind] = [item for item in context[kind] if not _is_thebe(item)]
+    context["default_mode"] = "auto"
+    context["metatags"] = context.get("metatags", "") + _open_graph(app, pagename, context)
+
+
+def drop_launcher(app: Any, doctree: nodes.document, docname: str) -> None:
+    """Remove the configuration that thebe writes into the page's body."""
+    for raw in list(doctree.findall(nodes.raw)):
+        if "thebe" in raw.astext():
+            raw.parent.remove(raw)
+
+
+def _is_thebe(item: Any) -> bool:
+    body = getattr(item, "attributes", {}).get("body") or ""
+    return "thebe" in f"{getattr(item, 'filename', item)} {body}".lower()
+
+
+def _open_graph(app: Any, pagename: str, context: dict[str, Any]) -> str:
+    social = app.replica_social
+    page = {**social.get("", {}), **social.get(pagename, {})}
+    if not page:
+        return ""
+    base = (app.config.html_baseurl or "").rstrip("/")
+    title = context.get("title") or app.config.html_title
+    tags = {
+        "og:type": "article" if pagename in social else "website",
+        "og:site_name": app.config.html_title,
+        "og:title": _plain(str(title)),
+        "og:description": page["description"],
+        "og:image": f"{base}/{page['image']}" if base else f"{context['pathto'](page['image'], 1)}",
+        "og:image:alt": page["alt"],
+    }
+    if base:
+        tags["og:url"] = f"{base}/{pagename}.html"
+    lines = [f'<meta property="{name}" content="{escape(value)}" />' for name, value in tags.items() if value]
+    lines.append('<meta name="twitter:card" content="summary_large_image" />')
+    lines.append(f'<meta name="description" content="{escape(page["description"])}" />')
+    return "\n" + "\n".join(lines)
+
+
+def _plain(title: str) -> str:
+    from docutils.utils import unescape
+    from markupsafe import Markup
+
+    return unescape(Markup(title).striptags())
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.connect("builder-inited", load_social)
+    app.connect("doctree-read", mark_math)
+    app.connect("doctree-resolved", drop_launcher, priority=900)
+    app.connect("html-page-context", adjust_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
