@@ -100,8 +100,8 @@ def sphere_degeneracy(dimension: int, degree: ArrayLike) -> Array:
 def gegenbauer_normalized(cosine: ArrayLike, max_degree: int, dimension: int) -> Array:
     r"""Gegenbauer polynomials :math:`\hat C_k(c)=C_k^{(d/2-1)}(c)/C_k^{(d/2-1)}(1)` for :math:`k=0..K`.
 
-    From :math:`(k+d-2)\hat C_{k+1}=(2k+d-2)c\,\hat C_k-k\,\hat C_{k-1}`; :math:`|\hat C_k|\le1`, so nothing overflows at
-    any dimension. For :math:`d=2` they are the Chebyshev polynomials :math:`\cos k\theta`.
+    From :math:`(k+d-2)\hat C_{k+1}=(2k+d-2)c\,\hat C_k-k\,\hat C_{k-1}`; :math:`|\hat C_k|\le1`, so nothing overflows
+    at any dimension. For :math:`d=2` they are the Chebyshev polynomials :math:`\cos k\theta`.
 
     Parameters
     ----------

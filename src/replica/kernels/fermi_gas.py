@@ -16,7 +16,9 @@ Array = NDArray[np.float64]
 
 
 def log_elementary_symmetric(values: ArrayLike, max_order: int) -> Array:
-    r"""Logarithms of the elementary symmetric polynomials :math:`e_k=\sum_{i_1<\dots<i_k}\lambda_{i_1}\cdots\lambda_{i_k}`.
+    r"""Logarithms of the elementary symmetric polynomials.
+
+    :math:`e_k=\sum_{i_1<\dots<i_k}\lambda_{i_1}\cdots\lambda_{i_k}`.
 
     Parameters
     ----------
@@ -66,8 +68,9 @@ def canonical_occupation(eigenvalues: ArrayLike, n: int) -> Array:
     Simon et al., arXiv 2110.03922, Section 6 (Fermi gas); elementary symmetric form derived here by Cauchy-Binet.
     """
     lam, _ = as_eigenvalues(eigenvalues)
-    if int(n) != n or not 0 <= n <= np.count_nonzero(lam):
-        raise ValueError(f"n must be a whole number from 0 to the {np.count_nonzero(lam)} positive eigenvalues; got {n}")
+    positive = np.count_nonzero(lam)
+    if int(n) != n or not 0 <= n <= positive:
+        raise ValueError(f"n must be a whole number from 0 to {positive}, the positive eigenvalues; got {n}")
     n = int(n)
     if n == 0:
         return np.zeros(lam.size)

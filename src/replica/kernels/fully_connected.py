@@ -99,9 +99,10 @@ def quadrature_dual(
     def dual(s: Array, q1: Array, q2: Array) -> tuple[Array, Array]:
         s, q1, q2 = (a[..., None, None] for a in np.broadcast_arrays(s, q1, q2))
         cosine = np.clip(s / np.sqrt(q1 * q2), -1.0, 1.0)
-        z1 = np.sqrt(q1) * u
-        z2 = np.sqrt(q2) * (cosine * u + np.sqrt(1 - cosine**2) * v)
-        average = lambda f: np.einsum("...ij,...ij,i,j->...", f(z1) + 0 * z2, f(z2), weights, weights)  # noqa: E731
+        # The same role for both inputs, so that Gram matrices come out symmetric.
+        common, different = np.sqrt((1 + cosine) / 2) * u, np.sqrt((1 - cosine) / 2) * v
+        z1, z2 = np.sqrt(q1) * (common + different), np.sqrt(q2) * (common - different)
+        average = lambda f: np.einsum("...ij,...ij,i,j->...", f(z1), f(z2), weights, weights)  # noqa: E731
         return average(activation), average(derivative)
 
     return dual
@@ -173,7 +174,7 @@ def wide_network_kernels(
         raise ValueError("q1 and q2 are squared norms divided by the dimension and must be > 0")
     if (np.abs(s) > np.sqrt(q1_ * q2_) * (1 + 1e-9)).any():
         raise ValueError(
-            "inner must satisfy |inner| <= sqrt(q1 q2), as inner products do; with the default q1 = q2 = 1 it is a cosine"
+            "inner must satisfy |inner| <= sqrt(q1 q2), as inner products do; with the default q1 = q2 = 1, a cosine"
         )
     shape = np.broadcast_shapes(s.shape, q1_.shape, q2_.shape)
     s = np.broadcast_to(weight_var * s + bias_var, shape)

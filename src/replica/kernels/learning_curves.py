@@ -74,9 +74,9 @@ def _solve(lam: Array, mult: Array, n: Array, ridge: Array, steps: int = 200) ->
 def solve_kappa(
     eigenvalues: ArrayLike, n: ArrayLike, ridge: ArrayLike = 0.0, multiplicity: ArrayLike | None = None
 ) -> Array:
-    r"""Implicit regularisation :math:`\kappa\ge0`, the root of :math:`n=\sum_im_i\lambda_i/(\lambda_i+\kappa)+\delta/\kappa`.
+    r"""Implicit regularisation :math:`\kappa\ge0`.
 
-    The left side falls from infinity (or from the number of modes) to zero, so that the root is unique. Newton steps
+    The root of :math:`n=\sum_im_i\lambda_i/(\lambda_i+\kappa)+\delta/\kappa`, whose right side falls from infinity (or from the number of modes) to zero, so that the root is unique. Newton steps
     in :math:`(\log\kappa,\log F)`, kept inside a bracket that is always valid:
     :math:`\max(\delta/n,\max_j\lambda_j(N_j-n)/n)\le\kappa\le(\delta+\sum_im_i\lambda_i)/n`, :math:`N_j` the number of
     modes with eigenvalue at least :math:`\lambda_j`.

@@ -97,9 +97,7 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
     return coefficients[..., 0] if single else coefficients
 
 
-def kernel_ridge_predict(
-    gram_train: ArrayLike, gram_test: ArrayLike, targets: ArrayLike, ridge: float = 0.0
-) -> Array:
+def kernel_ridge_predict(gram_train: ArrayLike, gram_test: ArrayLike, targets: ArrayLike, ridge: float = 0.0) -> Array:
     r"""Predictions of kernel ridge regression, :math:`\hat f(x)=k_{xD}(K_{DD}+\delta I)^{-1}y`.
 
     Parameters

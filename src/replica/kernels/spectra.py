@@ -106,13 +106,16 @@ def circle_spectrum(kernel_row: ArrayLike) -> Spectrum:
     return as_eigenvalues(lam, mult)
 
 
-def hypercube_spectrum(kernel_of_cosine: Callable[[Array], Array], dimension: int) -> Spectrum:
+def hypercube_spectrum(
+    kernel_of_cosine: Callable[[Array], Array], dimension: int, max_order: int | None = None
+) -> Spectrum:
     r"""Eigenvalues of a rotation-invariant kernel on the hypercube :math:`\{\pm1\}^d` (parities of :math:`k` bits).
 
     :math:`\lambda_k=2^{-d}\sum_h\binom dhK(1-2h/d)\,\hat\kappa_k(h)`, multiplicity :math:`\binom dk`, with the
     normalised Krawtchouk polynomial
     :math:`\hat\kappa_k(h)=\binom dh^{-1}\sum_j(-1)^j\binom kj\binom{d-k}{h-j}`, here from its recursion
-    :math:`(d-k)\hat\kappa_{k+1}=(d-2h)\hat\kappa_k-k\hat\kappa_{k-1}`.
+    :math:`(d-k)\hat\kappa_{k+1}=(d-2h)\hat\kappa_k-k\hat\kappa_{k-1}` up to :math:`k=d/2`, where it is stable, and
+    :math:`\hat\kappa_{d-k}(h)=(-1)^h\hat\kappa_k(h)` beyond.
 
     Parameters
     ----------
@@ -120,24 +123,35 @@ def hypercube_spectrum(kernel_of_cosine: Callable[[Array], Array], dimension: in
         :math:`K(c)` on arrays.
     dimension : int
         :math:`d\ge1`. Eigenvalues below about 1e-16 of the trace are round-off.
+    max_order : int, optional
+        Levels :math:`k=0..k_{max}` are returned, all :math:`d+1` by default.
 
-    Returns
-    -------
-    Spectrum
-        Levels :math:`k=0..d`.
+    Raises
+    ------
+    ValueError
+        If an eigenvalue is negative beyond round-off, or a multiplicity overflows (above about 1000 dimensions, ask
+        for fewer levels).
     """
     d = _whole(dimension, 1, "dimension")
+    top = d if max_order is None else min(_whole(max_order, 0, "max_order"), d)
     h = np.arange(d + 1)
     log_binomial = gammaln(d + 1) - gammaln(h + 1) - gammaln(d - h + 1)
+    if log_binomial[: top + 1].max() > 700:
+        raise ValueError(f"the multiplicity of a level overflows for dimension {d}; ask for a smaller max_order")
     weighted = np.exp(log_binomial - d * np.log(2)) * kernel_of_cosine(1 - 2 * h / d)
-    krawtchouk = np.empty((d + 1, d + 1))
-    krawtchouk[0] = 1.0
-    krawtchouk[1] = 1 - 2 * h / d
-    for k in range(1, d):
+    half = min(top, d // 2)
+    krawtchouk = np.ones((half + 1, d + 1))
+    if half >= 1:
+        krawtchouk[1] = 1 - 2 * h / d
+    for k in range(1, half):
         krawtchouk[k + 1] = ((d - 2 * h) * krawtchouk[k] - k * krawtchouk[k - 1]) / (d - k)
-    multiplicity = np.exp(log_binomial)
+    lam = krawtchouk @ weighted
+    if top > half:
+        reflected = krawtchouk @ (weighted * (-1.0) ** h)
+        lam = np.concatenate([lam, reflected[d - np.arange(half + 1, top + 1)]])
+    multiplicity = np.exp(log_binomial[: top + 1])
     multiplicity = np.where(multiplicity < 1e10, np.round(multiplicity), multiplicity)
-    return as_eigenvalues(krawtchouk @ weighted, multiplicity)
+    return as_eigenvalues(lam, multiplicity)
 
 
 def sphere_quadrature(dimension: int, max_degree: int = 0) -> tuple[Array, Array]:

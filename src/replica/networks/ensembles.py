@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -71,7 +72,7 @@ def initialise(
     """
     sizes = [inputs] + [architecture.width] * architecture.hidden_layers + [1]
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=dtype).to(device)  # noqa: E731
-    weights = [draw(networks, a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [draw(networks, a, b) for a, b in pairwise(sizes)]
     biases = [draw(networks, 1, b) for b in sizes[1:-1]]
     return Ensemble(weights, biases)
 
