@@ -76,8 +76,9 @@ def solve_kappa(
 ) -> Array:
     r"""Implicit regularisation :math:`\kappa\ge0`.
 
-    The root of :math:`n=\sum_im_i\lambda_i/(\lambda_i+\kappa)+\delta/\kappa`, whose right side falls from infinity (or from the number of modes) to zero, so that the root is unique. Newton steps
-    in :math:`(\log\kappa,\log F)`, kept inside a bracket that is always valid:
+    The root of :math:`n=\sum_im_i\lambda_i/(\lambda_i+\kappa)+\delta/\kappa=F(\kappa)`. It is unique, because
+    :math:`F` falls from infinity (or from the number of modes) to zero. Newton steps in
+    :math:`(\log\kappa,\log F)`, kept inside a bracket that is always valid:
     :math:`\max(\delta/n,\max_j\lambda_j(N_j-n)/n)\le\kappa\le(\delta+\sum_im_i\lambda_i)/n`, :math:`N_j` the number of
     modes with eigenvalue at least :math:`\lambda_j`.
 
