@@ -133,8 +133,8 @@ def run_paper(
 ) -> RunResult:
     """Run the paper ``slug`` at ``profile`` and put its results into ``results/<profile>/<slug>/``.
 
-    With ``overrides`` (parameters by name, as text or values) they go to ``results/custom/<slug>/``. A claim that misses
-    is recorded, not raised.
+    With ``overrides`` (parameters by name, as text or values) they go to ``results/custom/<slug>/``. A claim that
+    misses is recorded, not raised.
 
     Raises
     ------
@@ -371,7 +371,9 @@ def _clean(executed: NotebookNode, run: Run) -> NotebookNode:
 
     What says when and how long stands in ``provenance.json``; stderr stands in the log.
     """
-    executed.cells = [cell for cell in executed.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    executed.cells = [
+        cell for cell in executed.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
+    ]
     executed.metadata.pop("papermill", None)
     executed.metadata["replica"] = {"slug": run.slug, "profile": run.profile, "digest": run.digest}
     for index, (cell, planned) in enumerate(zip(executed.cells, run.notebook.cells, strict=False)):

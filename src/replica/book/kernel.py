@@ -137,9 +137,7 @@ class _Client(PapermillNotebookClient):
         )
         (workspace / "connection.json").unlink(missing_ok=True)
         with self.session.kernel_log.open("ab") as log:
-            self.start_new_kernel(
-                env=self.session.environment, cwd=str(workspace / "work"), stdout=log, stderr=log
-            )
+            self.start_new_kernel(env=self.session.environment, cwd=str(workspace / "work"), stdout=log, stderr=log)
         self.start_new_kernel_client()
 
     def execute_cell(self, cell: Any, cell_index: int, *args: Any, **kwargs: Any) -> Any:
@@ -155,9 +153,7 @@ class _Client(PapermillNotebookClient):
             return result
         finally:
             seconds = time.perf_counter() - started
-            self.session.cells.append(
-                {"index": cell_index, "heading": progress.heading, "seconds": round(seconds, 3)}
-            )
+            self.session.cells.append({"index": cell_index, "heading": progress.heading, "seconds": round(seconds, 3)})
             progress.cell_finished(seconds, failed=failed)
 
     def papermill_execute_cells(self) -> None:
@@ -211,4 +207,3 @@ def kernel_messages(log: Path) -> str:
         return ""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join(line for line in lines if line.strip() and not _NOISE.search(line))
-

@@ -15,10 +15,11 @@ except ImportError:  # Windows: two runs of one paper at the same time are not k
 
 
 class Lock:
-    """A held lock; ``waited`` tells whether somebody else held it before."""
+    """A held lock. ``waited`` tells whether somebody else held it before; a child process that inherits
+    ``descriptor`` holds the lock too, until it ends."""
 
-    def __init__(self, waited: bool) -> None:
-        self.waited = waited
+    def __init__(self, waited: bool, descriptor: int) -> None:
+        self.waited, self.descriptor = waited, descriptor
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def hold(path: Path, on_wait: Callable[[str], None]) -> Iterator[Lock]:
         waited = _acquire(descriptor, on_wait)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield Lock(waited)
+        yield Lock(waited, descriptor)
     finally:
         os.close(descriptor)  # frees the lock
 

@@ -21,7 +21,8 @@ def read(results: Path) -> dict[str, Any] | None:
         content = json.loads((results / PROVENANCE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return content if isinstance(content, dict) and content.get("status") == "complete" else None
+    complete = isinstance(content, dict) and content.get("status") == "complete" and "digest" in content
+    return content if complete else None
 
 
 def sha256(path: Path) -> str:
@@ -40,6 +41,16 @@ def figure_digests(results: Path) -> dict[str, dict[str, str]]:
         name, _, kind = path.name.partition(".")
         found.setdefault(name, {})[kind] = sha256(path)
     return found
+
+
+def damaged(results: Path, content: dict[str, Any]) -> list[str]:
+    """The files in ``results`` that are missing or not as the run that wrote ``content`` left them."""
+    recorded = {"notebook.ipynb": content.get("notebook_sha256"), "claims.json": content.get("claims_sha256")}
+    for name, kinds in content.get("figures", {}).items():
+        recorded.update({f"figures/{name}.{kind}": digest for kind, digest in kinds.items()})
+    return [
+        name for name, digest in recorded.items() if not (results / name).is_file() or sha256(results / name) != digest
+    ]
 
 
 def packages(libraries: list[str]) -> dict[str, str]:
