@@ -188,7 +188,7 @@ def _read(key: str, entry: Entry, split: str, options: dict[str, Any]) -> Datase
     from replica.datasets.files import Files
 
     loader = _loader(entry.loader)
-    known = list(loader.__kwdefaults__ or {})
+    known = list(getattr(loader, "__kwdefaults__", None) or {})
     if unknown := [word for word in options if word not in known]:
         raise DataError(
             f"{key} takes {'the options ' + ', '.join(known) if known else 'no options'}; got {', '.join(unknown)}."
@@ -236,7 +236,7 @@ def _refuse_mixture(key: str, entry: Entry, split: str, meta: Meta) -> None:
 def _loader(kind: str) -> Callable[..., Any]:
     from replica.datasets import images, photographs, tables, text
 
-    return {
+    loaders: dict[str, Callable[..., Any]] = {
         "digits": images.load_digits,
         "idx": images.load_idx_images,
         "cifar10": images.load_cifar10,
@@ -250,4 +250,5 @@ def _loader(kind: str) -> Callable[..., Any]:
         "similarities": text.load_similarities,
         "table": tables.load_table,
         "diabetes": tables.load_diabetes,
-    }[kind]
+    }
+    return loaders[kind]

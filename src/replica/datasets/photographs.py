@@ -31,7 +31,7 @@ def read_photograph(path: Path) -> np.ndarray:
 
 def grey(image: np.ndarray) -> np.ndarray:
     """Luma of a colour image: (height, width, 3) in 0..255 -> (height, width) float64 in [0, 1]."""
-    return np.asarray(image, dtype=np.float64) @ _LUMA / 255.0
+    return np.minimum(np.asarray(image, dtype=np.float64) @ _LUMA / 255.0, 1.0)  # the weights sum to 1 up to rounding
 
 
 def region(image: np.ndarray, split: str) -> np.ndarray:
@@ -175,4 +175,5 @@ def spectral_slope(image: np.ndarray, lowest: int = 3) -> float:
     """
     frequency, power = radial_power_spectrum(image)
     band = (frequency >= lowest) & (frequency <= (len(frequency) + 1) // 2)
-    return float(np.polyfit(np.log(frequency[band]), np.log(power[band]), 1)[0])
+    # a ring of radius k averages over a number of modes proportional to k
+    return float(np.polyfit(np.log(frequency[band]), np.log(power[band]), 1, w=np.sqrt(frequency[band]))[0])

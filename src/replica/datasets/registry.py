@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -110,8 +110,8 @@ class Entry(_Model):
     citation: str
     home: str
     caption: Caption
-    splits: dict[str, int | None] = Field(min_length=1)
-    files: tuple[FileSpec, ...] = Field(min_length=1)
+    splits: dict[str, int | None]
+    files: tuple[FileSpec, ...]
     shape: tuple[int, ...] = ()
     classes: int | None = None
     aliases: tuple[str, ...] = ()
@@ -120,6 +120,8 @@ class Entry(_Model):
 
     @model_validator(mode="after")
     def _known_splits(self) -> Entry:
+        if not self.splits or not self.files:  # here and not as a length of the field, which also counts broken items
+            raise ValueError("expected at least one split and one file")
         for file in self.files:
             for split in file.splits:
                 if split not in self.splits:
@@ -196,7 +198,7 @@ def read_registry(path: Path) -> Registry:
         raise DataError(f"{path}: {len(lines)} mistake(s)\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
-def _explain(problem: dict) -> str:
+def _explain(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"]) or "(file)"
     got = "" if isinstance(problem["input"], (dict, list)) else f" (got {problem['input']!r})"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}{got}"
