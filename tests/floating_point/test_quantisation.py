@@ -6,12 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replica.floating_point.closed_forms import fp_entropy_closed
 from replica.floating_point.distributions import distribution
 from replica.floating_point.exact import encoded_entropy, encoded_probabilities, fp_entropy_exact
 from replica.floating_point.formats import FloatFormat, encoded_bin_edges, float_format, fp_bin_edges
 from replica.floating_point.quantisation import (
     bit_pattern_counts,
     entropy_standard_error,
+    fp_entropy_from_samples,
     miller_madow_entropy,
     plug_in_entropy,
     quantize_fp,
@@ -100,6 +102,14 @@ def test_miller_madow_removes_the_bias():
     assert abs(corrected - 6) < 0.006 < 6 - plug_in
 
 
+@pytest.mark.parametrize("name", ["normal", "gamma", "laplace", "lognormal"])
+def test_estimate_from_samples(name):
+    x = distribution(name, 7.0).rvs(size=100_000, random_state=np.random.default_rng(5))
+    assert fp_entropy_from_samples(x, 8) == pytest.approx(fp_entropy_closed(name, 8), abs=0.02)
+    assert fp_entropy_from_samples(1000 * x, 8) == pytest.approx(fp_entropy_from_samples(x, 8), abs=1e-9)
+    assert fp_entropy_from_samples(x**3, 8) == pytest.approx(fp_entropy_from_samples(x, 8) + np.log2(3), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -107,6 +117,9 @@ def test_miller_madow_removes_the_bias():
         (lambda: quantize_fp([1.0], FloatFormat(3, -1, 1), "up"), "rounding must be"),
         (lambda: torch_dtype(float_format("float32")), "torch stores no format 'float32'"),
         (lambda: bit_pattern_counts(torch.arange(3), float_format("float16")), "must be floating-point numbers"),
+        (lambda: fp_entropy_from_samples([1.0, 0.0], 5), "different from zero"),
+        (lambda: fp_entropy_from_samples(np.ones(100), 5), "of a continuous variable"),
+        (lambda: fp_entropy_from_samples(np.arange(1.0, 9), 5, neighbours=4), "neighbours must lie"),
         (lambda: plug_in_entropy([]), "at least one observation"),
         (lambda: miller_madow_entropy([0, 0]), "at least one observation"),
         (lambda: plug_in_entropy([1, -1]), "non-negative"),

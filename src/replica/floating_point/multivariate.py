@@ -51,7 +51,8 @@ def fp_entropy_mvn(cov: ArrayLike, precision: int) -> float:
 
     Notes
     -----
-    From :math:`\tilde H_s(\mathbf X)=h(\mathbf X)+\sum_i(p-\frac12-\mathbb E\log_2|X_i|)`. Source: Daniels et al. (2026).
+    From :math:`\tilde H_s(\mathbf X)=h(\mathbf X)+\sum_i(p-\frac12-\mathbb E\log_2|X_i|)`.
+    Source: Daniels et al. (2026).
     """
     correlation = correlation_matrix(cov)
     _, log_determinant = np.linalg.slogdet(correlation)
