@@ -104,6 +104,7 @@ def test_bundled_sets_are_whole_described_and_the_same_every_time(name):
     assert meta.shape == first.inputs.shape
     assert all(len(digest) == 64 for digest in meta.sha256.values())
     assert json.loads(json.dumps(meta.as_dict()))["name"] == name
+    assert vars(meta)["is_stand_in"] is False
     assert resolve(name) == name
 
 

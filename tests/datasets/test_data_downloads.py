@@ -68,7 +68,7 @@ def test_half_a_cache_serves_its_split_and_names_what_is_missing(cache, toy_mnis
     text = str(caught.value)
     for word in (
         "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "http://127.0.0.1", " kB", "sha256:",
-        f"put it at {cache / 'mnist' / 'train-images-idx3-ubyte.gz'}", "replica data fetch mnist", "REPLICA_DATA",
+        f"put it at {cache / 'mnist' / 'train-images-idx3-ubyte.gz'}", "replica data mnist", "REPLICA_DATA",
     ):  # fmt: skip
         assert word in text
     assert "t10k" not in text
@@ -122,6 +122,7 @@ def test_a_stand_in_says_so_everywhere(toy_mnist, web):
     assert (data.meta.name, data.meta.stand_in, data.meta.source) == ("mnist", "digits", "stand-in")
     assert data.meta.caption == "MNIST replaced by 1297 digits."
     assert loaded()[0].as_dict()["is_stand_in"] is True
+    assert vars(loaded()[0])["is_stand_in"] is True
     assert web.asked == []
     assert state("mnist")["stand_in"] == "digits"
 
@@ -390,12 +391,12 @@ def test_instructions_name_debians_package_and_python_packages():
 
 
 def test_the_real_mnist_test_images(monkeypatch):
-    """Runs where the cache of whoever runs the tests has them (``replica data fetch mnist``)."""
+    """Runs where the cache of whoever runs the tests has them (``replica data mnist``)."""
     monkeypatch.delenv("REPLICA_DATA")
     if USER_CACHE:
         monkeypatch.setenv("REPLICA_DATA", USER_CACHE)
     if resolve("mnist", "test") != "mnist":
-        pytest.skip(f"MNIST's test files are not in the cache ({data_home()}); `replica data fetch mnist` gets them")
+        pytest.skip(f"MNIST's test files are not in the cache ({data_home()}); `replica data mnist` gets them")
     data = load("mnist", "test", source="canonical")
     assert data.inputs.shape == (10000, 28, 28)
     assert list(data.labels[:10]) == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]

@@ -129,10 +129,10 @@ def fetch(name: str, progress: bool = True, split: str | None = None) -> list[Pa
 def status(verify: bool = False) -> list[dict[str, Any]]:
     """What of the registry is on this machine, one plain dict per data set.
 
-    Keys: ``name``, ``title``, ``kind``, ``licence``, ``state`` (``bundled``, ``cached``, ``system``,
-    ``partial``, ``missing``; ``damaged`` only with ``verify``, which hashes every file), ``splits`` that can
-    be loaded, ``path`` (of the files, or where they would go), ``bytes`` of all files, ``files`` (name ->
-    path or None), ``stand_in`` (what ``load`` would use instead, or None).
+    Keys: ``name``; ``state`` (``bundled``, ``cached``, ``system``, ``partial``, ``missing``; ``damaged`` only
+    with ``verify``, which hashes every file); ``splits`` that can be loaded; ``bytes`` of all files;
+    ``stand_in``, what ``load`` would use instead, or None; ``licence``; ``path`` of the files, or where
+    they would go.
     """
     from replica.datasets.registry import registry
 
@@ -154,17 +154,15 @@ def _status_of(key: str, entry: Entry, verify: bool) -> dict[str, Any]:
         state = "cached" if any(item.ours for item in present) else "system"
     if verify and not all(hash_is_right(item) for item in present):
         state = "damaged"
+    complete = state in ("bundled", "cached", "system")
     return {
         "name": key,
-        "title": entry.title,
-        "kind": entry.kind,
-        "licence": entry.licence,
         "state": state,
         "splits": [split for split in entry.splits if not missing(key, entry, split)],
-        "path": str(present[0].path.parent if present else data_home() / key),
         "bytes": sum(spec.bytes for spec in entry.files),
-        "files": {name: None if item is None else str(item.path) for name, item in found.items()},
-        "stand_in": None if state in ("bundled", "cached", "system") else _first_stand_in(entry),
+        "stand_in": None if complete else _first_stand_in(entry),
+        "licence": entry.licence,
+        "path": str(present[0].path.parent if present else data_home() / key),
     }
 
 

@@ -33,10 +33,10 @@ class Meta:
     origin: str  # the same in words, e.g. "scikit-learn 1.9.1"
     sha256: dict[str, str] = field(default_factory=dict)  # of each file that was read
     stand_in: str | None = None
+    is_stand_in: bool = field(init=False)
 
-    @property
-    def is_stand_in(self) -> bool:
-        return self.stand_in is not None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_stand_in", self.stand_in is not None)
 
     def as_dict(self) -> dict[str, Any]:
         """The provenance record: plain values that JSON can hold, no paths."""

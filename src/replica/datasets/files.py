@@ -188,7 +188,7 @@ def _refusal(found: Found) -> str:
     )
     if not found.ours:
         return f"{text}. It belongs to {found.origin}: reinstall that, at the version that requirements.lock names."
-    return f"{text}{_set_aside(path)} Run `replica data fetch {path.parent.name}` for a good copy."
+    return f"{text}{_set_aside(path)} Run `replica data {path.parent.name}` for a good copy."
 
 
 def _set_aside(path: Path) -> str:
@@ -265,7 +265,7 @@ def where_to_get(name: str, specs: Sequence[FileSpec], install: str | None = Non
         )
     if any(spec.urls for spec in specs):
         lines.append(
-            f"Or let Replica get it: `replica data fetch {name}` (needs a network); REPLICA_DOWNLOAD=1 allows "
+            f"Or let Replica get it: `replica data {name}` (needs a network); REPLICA_DOWNLOAD=1 allows "
             "downloads while notebooks run; REPLICA_DATA names another cache folder."
         )
         if install:

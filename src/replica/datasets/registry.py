@@ -167,8 +167,9 @@ class Registry(_Model):
 
 def registry_path() -> Path:
     """Where the registry is: in the checkout's ``data`` folder, else beside this module (installed package)."""
-    checkout = Path(__file__).resolve().parents[3]
-    if (checkout / "pyproject.toml").is_file() and (checkout / "data" / "registry.yml").is_file():
+    source = Path(__file__).resolve().parents[2]
+    checkout = source.parent
+    if source.name == "src" and (checkout / "data" / "registry.yml").is_file():
         return checkout / "data" / "registry.yml"
     installed = Path(__file__).with_name("registry.yml")
     if installed.is_file():
