@@ -57,6 +57,11 @@ def test_gram_matrix_is_symmetric_positive_and_handles_different_norms():
         gram = wide_network_gram(x, hidden_layers=3, dual=dual).ntk
         np.testing.assert_allclose(gram, gram.T, atol=1e-12)
         assert np.linalg.eigvalsh(gram).min() > 0
+    big = np.random.default_rng(1).normal(size=(2500, 3))  # taken in blocks of rows
+    np.testing.assert_allclose(
+        wide_network_gram(big, hidden_layers=1).ntk[[0, 1700]],
+        wide_network_gram(big[[0, 1700]], big, hidden_layers=1).ntk,
+    )
     cross = wide_network_gram(x[:4], x, hidden_layers=3).ntk
     np.testing.assert_allclose(cross, wide_network_gram(x, hidden_layers=3).ntk[:4], atol=1e-12)
 

@@ -9,7 +9,7 @@ import torch
 from replica.kernels.domains import circle_points
 from replica.kernels.fully_connected import wide_network_gram
 from replica.kernels.regression import kernel_ridge_predict
-from replica.networks.ensembles import Architecture, Ensemble, forward, initialise, train_centred
+from replica.networks.ensembles import Architecture, Ensemble, forward, initialise, learn_from_subsets, train_centred
 
 
 def setup(networks=3, width=30, hidden_layers=2, dtype=torch.float64, **keywords):
@@ -82,6 +82,20 @@ def test_a_wide_network_learns_what_its_kernel_predicts():
     # Networks differ from the kernel by O(1/sqrt(width)), their mean by O(1/width) and the noise of 20.
     assert np.abs(predictions.mean(0) - kernel).max() < 4 * predictions.std(0).max() / np.sqrt(20) + 0.01
     assert predictions.std(0).max() < 0.15
+
+
+def test_subsets_and_targets_keep_their_places():
+    architecture, _, x = setup()
+    targets = torch.stack([x[:, 0], x[:, 1], torch.zeros(8).double()], dim=1)
+    subsets = torch.tensor([[0, 2, 4, 6], [1, 2, 3, 5]])
+    options = {"learning_rate": 0.2, "tolerance": 1e-6}
+    trained = learn_from_subsets(architecture, x, targets, subsets, torch.Generator().manual_seed(1), **options)
+    assert trained.predictions.shape == (2, 8, 3)
+    assert trained.steps.shape == trained.train_loss.shape == (2, 3)
+    for t, chosen in enumerate(subsets):
+        torch.testing.assert_close(trained.predictions[t, chosen], targets[chosen], atol=5e-3, rtol=0)
+    with pytest.raises(ValueError, match="need domain"):
+        learn_from_subsets(architecture, x, targets[:3], subsets, torch.Generator(), **options)
 
 
 def test_bad_input_is_refused():

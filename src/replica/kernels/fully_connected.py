@@ -217,4 +217,10 @@ def wide_network_gram(x1: ArrayLike, x2: ArrayLike | None = None, **architecture
         raise ValueError(f"inputs must be matrices with equally many columns; got shapes {x1.shape} and {x2.shape}")
     d = x1.shape[1]
     q1, q2 = (x1**2).sum(1) / d, (x2**2).sum(1) / d
-    return wide_network_kernels(x1 @ x2.T / d, q1[:, None], q2[None, :], **architecture)
+    out = WideNetworkKernels(np.empty((len(x1), len(x2))), np.empty((len(x1), len(x2))))
+    rows = max(1, 4_000_000 // max(len(x2), 1))  # the recursion holds about ten arrays of this many rows
+    for start in range(0, len(x1), rows):
+        part = slice(start, start + rows)
+        block = wide_network_kernels(x1[part] @ x2.T / d, q1[part, None], q2[None, :], **architecture)
+        out.nngp[part], out.ntk[part] = block
+    return out

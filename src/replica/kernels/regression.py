@@ -29,11 +29,16 @@ def as_gram(gram: ArrayLike, name: str = "gram_train") -> Array:
     gram = np.asarray(gram, dtype=np.float64)
     if gram.ndim < 2 or gram.shape[-1] != gram.shape[-2]:
         raise ValueError(f"{name} must be square, shape (..., n, n); got shape {gram.shape}")
-    if not np.isfinite(gram).all():
-        raise ValueError(f"{name} must be finite; it holds NaN or infinity")
-    scale = np.abs(gram).max(initial=0.0)
+    transposed = np.swapaxes(gram, -1, -2)
+    scale = difference = 0.0
+    for start in range(0, gram.shape[-1], 1000):  # in blocks of rows: a large matrix is not copied
+        rows = gram[..., start : start + 1000, :]
+        scale = max(scale, np.abs(rows).max(initial=0.0))
+        difference = max(difference, np.abs(rows - transposed[..., start : start + 1000, :]).max(initial=0.0))
+        if not np.isfinite(scale) or not np.isfinite(rows).all():
+            raise ValueError(f"{name} must be finite; it holds NaN or infinity")
     # Round-off in forming k(x, x') and k(x', x) separately is a few ulp of the largest entry.
-    if gram.size and np.abs(gram - np.swapaxes(gram, -1, -2)).max() > 1e-8 * scale:
+    if difference > 1e-8 * scale:
         raise ValueError(f"{name} must be symmetric, as a kernel's Gram matrix is; it differs from its transpose")
     return gram
 

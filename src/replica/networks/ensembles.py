@@ -183,3 +183,57 @@ def train_centred(
         with torch.no_grad():
             torch._foreach_add_(live, gradients, alpha=-learning_rate)
     return Trained(predictions, losses, steps)
+
+
+def learn_from_subsets(
+    architecture: Architecture,
+    domain: Tensor,
+    targets: Tensor,
+    subsets: Tensor,
+    generator: torch.Generator,
+    **training,
+) -> Trained:
+    """Train a fresh network for every pair of a training set and a target on a finite domain, all in one batch.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    domain : tensor, shape (M, d)
+        All points; its device and precision are those of the training.
+    targets : tensor, shape (M, C)
+    subsets : int tensor, shape (T, n)
+        Training points of each trial.
+    generator : torch.Generator
+        For the initialisations.
+    **training
+        ``learning_rate=`` and the other keywords of :func:`train_centred`.
+
+    Returns
+    -------
+    Trained
+        ``predictions`` of shape (T, M, C), ready for :func:`replica.kernels.trials.score`; ``train_loss`` and
+        ``steps`` of shape (T, C).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or as :func:`train_centred`.
+    """
+    if domain.ndim != 2 or targets.ndim != 2 or subsets.ndim != 2 or len(targets) != len(domain):
+        raise ValueError(
+            f"need domain (M, d), targets (M, C), subsets (T, n); got {tuple(domain.shape)}, {tuple(targets.shape)}, "
+            f"{tuple(subsets.shape)}"
+        )
+    subsets = subsets.to(domain.device)
+    trials, count = len(subsets), targets.shape[1]
+    ensemble = initialise(
+        architecture, domain.shape[1], trials * count, generator, device=domain.device, dtype=domain.dtype
+    )
+    x = domain[subsets].repeat_interleave(count, dim=0)
+    y = targets[subsets].transpose(1, 2).reshape(trials * count, -1).to(domain.dtype)
+    trained = train_centred(architecture, ensemble, x, y, domain, **training)
+    shape = (trials, count)
+    return Trained(
+        trained.predictions.reshape(*shape, -1).transpose(1, 2), trained.train_loss.reshape(shape),
+        trained.steps.reshape(shape),
+    )  # fmt: skip
