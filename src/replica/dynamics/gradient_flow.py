@@ -132,14 +132,14 @@ def adaptive_gradient_flow(
         # Gradient flow only descends. Without this test stiff directions bounce with an amplitude of the tolerance, and
         # the loss stalls near its square. (1e-12: on a plateau the loss changes by less than round-off.)
         descends = trial_loss <= loss * (1 + 1e-12)
-        error = torch.where(descends, error / tolerance, torch.full_like(error, 8.0).maximum(error / tolerance))
+        error = torch.where(descends, error / tolerance, torch.full_like(error, 4.0).maximum(error / tolerance))
         accept = active & (error <= 1)
         state = [torch.where(like(accept, p), q, p) for p, q in zip(state, trial)]
         slope = [torch.where(like(accept, p), q, p) for p, q in zip(slope, trial_slope)]
         loss = torch.where(accept, trial_loss, loss)
         time = torch.where(accept, time + step, time)
         # Third-order error: the step that would just meet the tolerance is step * error^{-1/3}; 0.9 for safety.
-        factor = torch.nan_to_num(0.9 * error.clamp_min(1e-12) ** (-1 / 3), nan=0.2).clamp(0.2, 3.0)
+        factor = torch.nan_to_num(0.9 * error.clamp_min(1e-12) ** (-1 / 3), nan=0.2).clamp(0.2, 2.0)
         still = active & (loss > target) & (time < max_time)
         step = torch.where(still, step * factor, step)
         stopped = bool((active & ~still).any())
@@ -151,9 +151,8 @@ def adaptive_gradient_flow(
     if not torch.equal(records[-1][0], time):
         record()
     observed = {name: stack([r[2][name] for r in records]) for name in records[0][2]}
-    return Trajectory(
-        stack([r[0] for r in records]), stack([r[1] for r in records]), observed, state, (~active).cpu().numpy(), evaluations
-    )
+    times, losses = stack([r[0] for r in records]), stack([r[1] for r in records])
+    return Trajectory(times, losses, observed, state, (~active).cpu().numpy(), evaluations)
 
 
 def embedded_step(
@@ -167,9 +166,7 @@ def embedded_step(
     """
     _, second = gradient([p - 0.5 * like(step, p) * g for p, g in zip(state, slope)])
     _, third = gradient([p - 0.75 * like(step, p) * g for p, g in zip(state, second)])
-    trial = [
-        p - like(step, p) * (2 / 9 * a + 1 / 3 * b + 4 / 9 * c) for p, a, b, c in zip(state, slope, second, third)
-    ]
+    trial = [p - like(step, p) * (2 / 9 * a + 1 / 3 * b + 4 / 9 * c) for p, a, b, c in zip(state, slope, second, third)]
     loss, fourth = gradient(trial)
     errors = [
         norms(like(step, p) * (5 / 72 * a - b / 12 - c / 9 + d / 8)) / norms(p)

@@ -28,8 +28,8 @@ from replica.kernels.regression import kernel_ridge_predict
 Array = NDArray[np.float64]
 
 RELATIVE_RIDGE = 1e-10
-"""Ridge of the kernel regressions in units of the kernel's mean eigenvalue: below any eigenvalue that matters, above the
-round-off of a Gram matrix whose rank is smaller than the number of samples."""
+"""Ridge of the kernel regressions in units of the kernel's mean eigenvalue: below any eigenvalue that matters, above
+the round-off of a Gram matrix whose rank is smaller than the number of samples."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 r"""Deep linear networks :math:`f(x)=W^L\cdots W^1x` with one output: gradient, tangent kernel, conservation law, flow.
 
 A network is a list of its weight matrices, first layer first: ``weights[0]`` is :math:`W^1` with shape
-(..., N_1, D), the last has shape (..., 1, N_{L-1}). Leading axes are independent networks (seeds). Everything except
-:func:`random_weights`, :func:`balanced_weights` and :func:`integrate_flow` is written with the operations that numpy arrays and torch tensors share, so
-the same function serves an ODE solver and a batch of seeds on an accelerator.
+(..., N_1, D), the last has shape (..., 1, N_{L-1}). Leading axes are independent networks (seeds). What takes weights
+is written with the operations that numpy arrays and torch tensors share (:func:`integrate_flow` excepted), so the same
+gradient serves an ODE solver and a batch of seeds on an accelerator.
 
 The data enter through their second moment :math:`\Sigma` and the linear teacher :math:`w_\star=s\beta`; the loss is
 :math:`\mathcal L=\tfrac12(w-w_\star)^\top\Sigma(w-w_\star)` with :math:`w` the product of the layers, which for a
@@ -14,6 +14,7 @@ units of (second moment of the inputs)^-1 (units of the target)^-1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,10 +59,12 @@ def random_weights(
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be a positive integer; got {seeds}")
     lead = () if seeds is None else (seeds,)
-    return [rng.normal(0.0, sigma / np.sqrt(n), (*lead, m, n)) for n, m in zip(widths[:-1], widths[1:])]
+    return [rng.normal(0.0, sigma / np.sqrt(n), (*lead, m, n)) for n, m in pairwise(widths)]
 
 
-def balanced_weights(widths: Sequence[int], scale: float, direction: ArrayLike, rng: np.random.Generator) -> list[Array]:
+def balanced_weights(
+    widths: Sequence[int], scale: float, direction: ArrayLike, rng: np.random.Generator
+) -> list[Array]:
     r"""Balanced rank-one start :math:`W^\ell=u\,r_{\ell+1}r_\ell^\top` with :math:`r_1` given and the others random.
 
     Every matrix :math:`W^\ell W^{\ell\top}-W^{\ell+1\top}W^{\ell+1}` vanishes.
@@ -94,7 +97,7 @@ def balanced_weights(widths: Sequence[int], scale: float, direction: ArrayLike, 
         raise ValueError(f"scale must be positive; got {scale}")
     vectors = [first, *(rng.normal(size=n) for n in widths[1:-1]), np.ones(1)]
     units = [v / np.linalg.norm(v) for v in vectors]
-    return [scale * np.outer(out, inp) for inp, out in zip(units[:-1], units[1:])]
+    return [scale * np.outer(out, inp) for inp, out in pairwise(units)]
 
 
 def end_to_end(weights: Weights) -> Any:
@@ -119,7 +122,9 @@ def loss(weights: Weights, teacher: Any, covariance: Any) -> Any:
 def gradient(weights: Weights, teacher: Any, covariance: Any) -> list[Any]:
     r"""Gradient of :func:`loss` with respect to every layer,
 
-    .. math:: \nabla_{W^\ell}\mathcal L=(W^L\cdots W^{\ell+1})^\top\,(w-w_\star)^\top\Sigma\,(W^{\ell-1}\cdots W^1)^\top.
+    .. math::
+
+        \nabla_{W^\ell}\mathcal L=(W^L\cdots W^{\ell+1})^\top\,(w-w_\star)^\top\Sigma\,(W^{\ell-1}\cdots W^1)^\top.
 
     Parameters
     ----------
@@ -177,8 +182,10 @@ def tangent_kernel(weights: Weights) -> Any:
 
 
 def layer_moment(weights: Weights, layer: int) -> Any:
-    r"""Second moment :math:`(W^\ell\cdots W^1)^\top(W^\ell\cdots W^1)`, shape (..., D, D), of the representation in layer
-    :math:`\ell=1..L`; :math:`XM_\ell X^\top` is the Gram matrix of its activations."""
+    r"""Second moment :math:`M_\ell=(W^\ell\cdots W^1)^\top(W^\ell\cdots W^1)` of the representation in a layer.
+
+    :math:`XM_\ell X^\top` is the Gram matrix of the activations of layer :math:`\ell=1..L`. Shape (..., D, D).
+    """
     check_weights(weights)
     if not 1 <= layer <= len(weights):
         raise ValueError(f"layer must be between 1 and the depth {len(weights)}; got {layer}")
@@ -198,13 +205,13 @@ def imbalance(weights: Weights) -> list[Any]:
     Atanasov, Bordelon and Pehlevan, ICLR 2022, appendix D (after Fukumizu 1998 and Arora et al. 2018).
     """
     check_weights(weights)
-    return [a @ a.swapaxes(-1, -2) - b.swapaxes(-1, -2) @ b for a, b in zip(weights[:-1], weights[1:])]
+    return [a @ a.swapaxes(-1, -2) - b.swapaxes(-1, -2) @ b for a, b in pairwise(weights)]
 
 
 def integrate_flow(
     weights: Weights, teacher: ArrayLike, covariance: ArrayLike, times: ArrayLike, rtol: float = 1e-9
 ) -> list[Array]:
-    r"""Gradient flow :math:`\dot W^\ell=-\nabla_{W^\ell}\mathcal L` of one network by an eighth-order Runge-Kutta method.
+    r"""Gradient flow :math:`\dot W^\ell=-\nabla_{W^\ell}\mathcal L` of one network, by Runge-Kutta of order eight.
 
     Parameters
     ----------
@@ -279,7 +286,7 @@ def check_weights(weights: Weights) -> None:
     """Refuse layers that do not fit together."""
     if len(weights) < 2:
         raise ValueError(f"a deep linear network needs at least two weight matrices; got {len(weights)}")
-    for low, high in zip(weights[:-1], weights[1:]):
+    for low, high in pairwise(weights):
         if low.ndim < 2 or high.shape[-1] != low.shape[-2] or high.shape[:-2] != low.shape[:-2]:
             raise ValueError(
                 "every layer must take what the one below gives, with the same leading axes; got shapes "

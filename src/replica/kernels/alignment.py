@@ -55,7 +55,7 @@ def kernel_alignment(gram: Any, targets: Any) -> Any:
 
 
 def kernel_cosine(gram: Any, other: Any) -> Any:
-    r"""Cosine between two Gram matrices, :math:`\langle K,K'\rangle_F/(\|K\|_F\|K'\|_F)`: 1 when they differ in scale only.
+    r"""Cosine between two Gram matrices, :math:`\langle K,K'\rangle_F/(\|K\|_F\|K'\|_F)`: 1 when only scales differ.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ def kernel_cosine(gram: Any, other: Any) -> Any:
 def partial_whitening(
     inputs: ArrayLike, gamma: float, test: ArrayLike | None = None, cutoff: float = 1e-10
 ) -> tuple[Array, Array | None]:
-    r"""Raise the singular values of the data to the power :math:`\gamma`: :math:`X=USV^\top\mapsto c\,US^\gamma V^\top`.
+    r"""Raise the singular values of the data to a power: :math:`X=USV^\top\mapsto c\,US^\gamma V^\top`.
 
-    :math:`\gamma=1` gives the data up to scale, :math:`\gamma=0` whitens them: the second moment becomes a projector. The scale
-    :math:`c` keeps the mean squared norm of the training inputs equal to the number of nonzero singular values, so
-    that whitened data have second moment exactly the identity on their span whatever :math:`\gamma` is compared.
+    :math:`\gamma=1` gives the data up to scale, :math:`\gamma=0` whitens them: their second moment becomes the
+    identity on their span. The scale :math:`c` keeps the mean squared norm of the training inputs equal to the number
+    of nonzero singular values for every :math:`\gamma`.
     Test inputs go through the same linear map :math:`x\mapsto c\,VS^{\gamma-1}V^\top x`, which drops what lies outside
     the span of the training inputs.
 

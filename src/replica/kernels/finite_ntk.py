@@ -1,12 +1,13 @@
-r"""Neural tangent kernels of finite networks without biases, :math:`K(x,x')=\nabla_\theta f(x)\cdot\nabla_\theta f(x')`.
+r"""Tangent kernels of finite networks without biases, :math:`K(x,x')=\nabla_\theta f(x)\cdot\nabla_\theta f(x')`.
 
 Networks are :math:`f(x)=W^L\phi(W^{L-1}\cdots\phi(W^1x))` in standard parametrisation with one output. Weights are
-torch tensors with the seeds first, shapes (S, N_l, N_{l-1}), so a stack of networks costs one batched product per layer.
+torch tensors with the seeds first, shapes (S, N_l, N_{l-1}): a stack of networks costs one batched product per layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def random_mlp(
     Raises
     ------
     ValueError
-        If a width or ``seeds`` is not positive, there is no hidden layer, the output is not one, or sigma is not positive.
+        If a width, ``seeds`` or sigma is not positive, there is no hidden layer or more than one output.
     """
     if len(widths) < 3 or any(n < 1 for n in widths) or widths[-1] != 1:
         raise ValueError(f"widths must be (inputs, hidden..., 1): at least three positive integers; got {list(widths)}")
@@ -52,7 +53,7 @@ def random_mlp(
         raise ValueError(f"sigma and seeds must be positive; got {sigma} and {seeds}")
     return [
         torch.randn(seeds, m, n, generator=generator, dtype=dtype).mul_(sigma / n**0.5).to(device)
-        for n, m in zip(widths[:-1], widths[1:])
+        for n, m in pairwise(widths)
     ]
 
 
@@ -88,9 +89,12 @@ def mlp_tangent_kernel(
 ) -> Tensor:
     r"""Tangent kernel, layer by layer:
 
-    .. math:: K(x,x')=\sum_{\ell=1}^L\big(\delta_\ell(x)\cdot\delta_\ell(x')\big)\,\big(h_{\ell-1}(x)\cdot h_{\ell-1}(x')\big),
+    .. math::
 
-    with activations :math:`h_0=x` and :math:`h_\ell=\phi(W^\ell h_{\ell-1})`, and :math:`\delta_\ell=\partial f/\partial z_\ell`.
+        K(x,x')=\sum_{\ell=1}^L[\delta_\ell(x)\cdot\delta_\ell(x')]\,[h_{\ell-1}(x)\cdot h_{\ell-1}(x')],
+
+    with activations :math:`h_0=x` and :math:`h_\ell=\phi(z_\ell)`, :math:`z_\ell=W^\ell h_{\ell-1}`, and sensitivities
+    :math:`\delta_\ell=\partial f/\partial z_\ell`.
 
     Parameters
     ----------
@@ -125,7 +129,7 @@ def mlp_tangent_kernel(
 def activations_and_sensitivities(
     weights: Sequence[Tensor], inputs: Tensor, activation: str
 ) -> list[tuple[Tensor, Tensor]]:
-    r"""For every layer its input :math:`h_{\ell-1}`, (S, n, N_{l-1}) or (n, D), and :math:`\delta_\ell`, (S, n, N_l)."""
+    r"""For every layer its input :math:`h_{\ell-1}`, (S, n, N_{l-1}) or (n, D), and :math:`\delta_\ell` (S, n, N_l)."""
     phi, slope = check_network(weights, inputs, activation)
     below, slopes = [inputs], []
     for matrix in weights[:-1]:
@@ -157,7 +161,8 @@ def empirical_tangent_kernel(
     """
     rows = []
     for x in (inputs, others):
-        jacobian = torch.func.vmap(torch.func.grad(lambda p, v: function(p, v)), in_dims=(None, 0))(tuple(parameters), x)
+        per_input = torch.func.vmap(torch.func.grad(function), in_dims=(None, 0))
+        jacobian = per_input(tuple(parameters), x)
         rows.append(torch.cat([block.flatten(1) for block in jacobian], dim=1))
     return rows[0] @ rows[1].T
 
@@ -170,7 +175,7 @@ def check_network(
         raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}; got {activation!r}")
     shapes = [tuple(w.shape) for w in weights]
     fits = len(weights) >= 2 and all(len(s) == 3 and s[0] == shapes[0][0] for s in shapes) and shapes[-1][1] == 1
-    fits = fits and all(high[2] == low[1] for low, high in zip(shapes[:-1], shapes[1:]))
+    fits = fits and all(high[2] == low[1] for low, high in pairwise(shapes))
     if not fits:
         raise ValueError(f"weights must have shapes (S, N_l, N_l-1) that fit together and one output; got {shapes}")
     if inputs.ndim != 2 or inputs.shape[1] != shapes[0][2]:
