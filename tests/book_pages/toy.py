@@ -137,7 +137,7 @@ figures:
   learning-curve:
     paper: "Figure 2"
     caption: >-
-      Learnability $\\\\mathcal{L}=n/(n+\\\\kappa)$ against $n$, "quoted" & <tagged>; 50% of [it] * is | measured_here.
+      Learnability $\\mathcal{L}=n/(n+\\kappa)$ against $n$, "quoted" & <tagged>; 50% of [it] * is | measured_here.
     alt: 'A rising curve with "eight" markers & error bars that scatter around it.'
   spectrum:
     paper: none (added here)
@@ -204,6 +204,7 @@ def fill(text: str, slug: str) -> str:
 
 def make_project(root: Path) -> Path:
     """Write the toy project into ``root``: sources and configuration, nothing run yet."""
+    root.mkdir(parents=True, exist_ok=True)
     (root / "src").symlink_to(REPOSITORY / "src")
     shutil.copy(REPOSITORY / "requirements.lock", root)
     shutil.copy(REPOSITORY / "pyproject.toml", root)

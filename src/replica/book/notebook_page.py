@@ -13,7 +13,7 @@ from replica.book.gate import NOTEBOOK_FILE, figure_cell, project_of
 from replica.book.notebook_text import read_notebook
 from replica.book.page_model import PaperPage
 from replica.book.profiles import apply, resolve
-from replica.book.text import markdown, render, without_colours
+from replica.book.text import markdown, render, separate_displays, without_colours
 
 SHOWN_TAGS = ("hide-", "remove-", "scroll-", "full-width", "margin")
 
@@ -40,6 +40,8 @@ def staged(page: PaperPage, links: dict[str, str]) -> NotebookNode:
     """The page of a paper whose result passed the gate."""
     notebook = cleaned(page)
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell["source"] = separate_displays(cell.source)
         tags = [tag for tag in cell.metadata.get("tags", []) if tag.startswith(SHOWN_TAGS)]
         cell["metadata"] = NotebookNode({key: v for key, v in cell.metadata.items() if key == "mystnb"})
         if tags:
@@ -87,10 +89,7 @@ def absent(page: PaperPage, links: dict[str, str]) -> str:
 
 def figure_caption(page: PaperPage, figure: str) -> str:
     """The caption as the book prints it: which figure of the publication this is, then the manifest's words."""
-    declared = page.manifest.figures[figure]
-    added = declared.paper.lower().startswith("none")
-    origin = "Added here, not in the publication." if added else f"{declared.paper}, regenerated."
-    return f"**{markdown(origin)}** {markdown(declared.caption)}"
+    return f"**{markdown(page.origin(figure))}** {markdown(page.manifest.figures[figure].caption)}"
 
 
 def _dress(cell: NotebookNode, page: PaperPage, figures: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,22 @@ class PaperPage:
         """The label of a figure; it is global to the book."""
         return f"{self.slug}-figure-{figure}"
 
+    def origin(self, figure: str) -> str:
+        """Which figure of the publication this is, in words."""
+        declared = self.manifest.figures[figure].paper
+        if declared.lower().startswith("none"):
+            return "Added here, not in the publication."
+        return f"{declared}, regenerated." if self.status == "complete" else f"{declared}."
+
     def evidence_link(self, evidence: str) -> str:
-        """Where a finding's evidence stands: the figure that it names, else the page."""
-        named = [figure for figure in self.manifest.figures if re.search(rf"(?<![\w-]){figure}(?![\w-])", evidence)]
-        return f"#{self.anchor(named[0])}" if named and self.status == "complete" else f"/{self.docname}"
+        """Where a finding's evidence stands: the figure or the claim that it names, else the page."""
+
+        def named(names: Iterable[str]) -> list[str]:
+            return [name for name in names if re.search(rf"(?<![\w-]){name}(?![\w-])", evidence)]
+
+        if figures := named(self.manifest.figures):
+            return f"#{self.anchor(figures[0])}"
+        return f"#{self.slug}-claims-at-a-glance" if named(self.manifest.claims) else f"/{self.docname}"
 
 
 def load_pages(profile: str, root: Path) -> tuple[list[PaperPage], dict[str, Any]]:
@@ -104,6 +117,14 @@ def _page(entry: PaperEntry, row: dict[str, Any], profile: str) -> PaperPage:
         return PaperPage(entry, manifest, profile, "complete", [], row, provenance)
     present = results_folder(entry, profile).exists()
     status = "crashed" if crash is not None else "refused" if present else "not run"
-    blank = [{**claim, "verdict": "missing", "value": None, "value_text": "not shown"} for claim in row["claims"]]
+    nothing = {
+        "verdict": "missing",
+        "value": None,
+        "value_text": "no result",
+        "spread": None,
+        "seeds": None,
+        "note": None,
+    }
+    blank = [{**claim, **nothing} for claim in row["claims"]]
     refused = {**row, "status": status, "claims": blank, "seconds": None, "peak_mb": None}
     return PaperPage(entry, manifest, profile, status, reasons, refused, {}, crash)

@@ -62,6 +62,40 @@ def code(text: object) -> str:
     return f"{ticks}{pad}{content}{pad}{ticks}"
 
 
+def separate_displays(source: str) -> str:
+    """Markdown ``source`` with an empty line before and after each block of display mathematics.
+
+    Jupyter shows ``$$`` on a line of its own as a display wherever it stands; MyST only between empty lines.
+    """
+    lines: list[str] = []
+    fence, inside = "", False
+    for line in source.splitlines():
+        bare = line.strip()
+        if not inside and (mark := re.match(r"(`{3,}|~{3,}|:{3,})", bare)):
+            if not fence:
+                fence = mark.group(1) if mark.group(1)[0] != ":" else ""
+            elif bare.startswith(fence) and not bare.strip(fence[0]):
+                fence = ""
+        if fence or not bare.startswith("$$") or line.startswith("    "):
+            closes = inside and not fence and bare.endswith("$$")
+            lines.append(line)
+            if closes:
+                inside = False
+                lines.append("")
+            continue
+        if inside:  # the closing line, perhaps with a label
+            lines += [line, ""]
+            inside = False
+            continue
+        if lines and lines[-1].strip():
+            lines.append("")
+        lines.append(line)
+        inside = "$$" not in bare[2:]
+        if not inside and re.fullmatch(r"\$\$.*\$\$(\s*\([\w:-]+\))?", bare):
+            lines.append("")
+    return "\n".join(lines)
+
+
 def duration(seconds: float | None) -> str:
     """A run time as a reader says it: ``4.2 s``, ``38 s``, ``3 min 20 s``, ``5.1 h``."""
     if seconds is None:
