@@ -58,9 +58,6 @@ def test_hundred_steps_of_ten_networks(benchmark):
     ensemble = initialise(architecture, 8, 10, torch.Generator().manual_seed(0))
     x = torch.tensor(hypercube_points(8), dtype=torch.float32)
     y = torch.randn(10, 16, generator=torch.Generator().manual_seed(1))
-    train = (
-        lambda: train_centred(  # noqa: E731
-            architecture, ensemble, x[:16].expand(10, 16, 8), y, x, learning_rate=0.05, max_steps=100, tolerance=0.0
-        )
-    )
-    assert benchmark(train).steps.tolist() == [100] * 10
+    options = {"learning_rate": 0.05, "max_steps": 100, "tolerance": 0.0}
+    trained = benchmark(train_centred, architecture, ensemble, x[:16].expand(10, 16, 8), y, x, **options)
+    assert trained.steps.tolist() == [100] * 10

@@ -18,6 +18,7 @@ from replica.kernels.domains import (
     parity,
     sample_sphere,
     sphere_degeneracy,
+    zonal_harmonic,
     zonal_series,
 )
 from replica.kernels.fully_connected import wide_network_kernels
@@ -131,6 +132,12 @@ def test_zonal_series_inverts_the_spectrum():
     kernel = lambda c: np.exp(-(1 - c) / 0.25)  # noqa: E731
     c = np.linspace(-1, 1, 7)
     np.testing.assert_allclose(zonal_series(c, sphere_spectrum(kernel, 8, 30).eigenvalues, 8), kernel(c), atol=1e-10)
+
+
+def test_zonal_harmonics_are_orthonormal():
+    cosine, weight = sphere_quadrature(7, 6)
+    values = np.stack([zonal_harmonic(cosine, k, 7) for k in range(6)])
+    np.testing.assert_allclose((values * weight) @ values.T, np.eye(6), atol=1e-10)
 
 
 def test_points_of_the_sphere_are_uniform():

@@ -156,3 +156,10 @@ def zonal_series(cosine: ArrayLike, coefficients: ArrayLike, dimension: int) -> 
         total += weight[k] * current
         previous, current = current, ((2 * k + d - 2) * c * current - k * previous) / (k + d - 2)
     return total
+
+
+def zonal_harmonic(cosine: ArrayLike, degree: int, dimension: int) -> Array:
+    r"""Spherical harmonic :math:`\sqrt{N(d,k)}\,\hat C_k(c)` of unit power, :math:`c` the cosine to a fixed axis."""
+    degree = _whole(degree, 0, "degree")
+    root = np.sqrt(sphere_degeneracy(dimension, degree))
+    return zonal_series(cosine, np.append(np.zeros(degree), 1 / root), dimension)

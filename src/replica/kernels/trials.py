@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.kernels.domains import sample_sphere, sphere_degeneracy, zonal_series
+from replica.kernels.domains import sample_sphere, zonal_harmonic, zonal_series
 from replica.kernels.regression import as_gram, as_ridge, kernel_ridge_coefficients, kernel_ridge_predict
 from replica.kernels.spectra import Spectrum, as_eigenvalues
 
@@ -262,7 +262,7 @@ def sphere_trials(
     ridge = as_ridge(ridge)
     x = sample_sphere((trials, n), dimension, rng)
     cosine = np.clip(x @ np.swapaxes(x, 1, 2) / dimension, -1, 1)
-    clean = np.stack([_zonal(x[..., 0] / np.sqrt(dimension), k, dimension) for k in degrees], axis=-1)
+    clean = np.stack([zonal_harmonic(x[..., 0] / np.sqrt(dimension), k, dimension) for k in degrees], axis=-1)
     noise = np.sqrt(noise_var) * rng.standard_normal(clean.shape)
     both = kernel_ridge_coefficients(kernel_of_cosine(cosine), np.concatenate([clean, clean + noise], -1), ridge)
     a_clean, a = both[..., : degrees.size], both[..., degrees.size :]
@@ -275,10 +275,3 @@ def sphere_trials(
     return SphereScores(
         lam[degrees] * np.einsum("tnc,tnc->tc", clean, a_clean), 1 - 2 * overlap + norm + noise_var, gradient
     )
-
-
-def _zonal(cosine: Array, degree: int, dimension: int) -> Array:
-    """Zonal harmonic of unit power."""
-    one_hot = np.zeros(degree + 1)
-    one_hot[degree] = 1 / np.sqrt(sphere_degeneracy(dimension, degree))
-    return zonal_series(cosine, one_hot, dimension)
