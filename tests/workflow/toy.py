@@ -158,9 +158,11 @@ class Project:
             start_new_session=True,
         )  # fmt: skip
 
-    def reproduce(self, *slugs: str, profile: str = "quick", jobs: int = 2, **more: Any) -> Any:
+    def reproduce(
+        self, *slugs: str, profile: str = "quick", jobs: int = 2, **options: str
+    ) -> subprocess.CompletedProcess[str]:
         arguments = ["reproduce", *slugs, "--profile", profile, "--jobs", str(jobs), "--no-book"]
-        return self.replica(*arguments, **more)
+        return self.replica(*arguments, *(part for name, value in options.items() for part in (f"--{name}", value)))
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.root / path

@@ -53,6 +53,9 @@ def reproduce(
         try:
             code = runner.run(plan.make(root, profile, described), _outdated(root, profile, described), shown)
             unfinished = [slug for slug in described if provenance.read(root / "results" / profile / slug) is None]
+            if code < 0:
+                err.print(f"Snakemake was killed by signal {-code}; the next `make reproduce` goes on from here")
+                return 1
             if code != 0 and unfinished:
                 # Snakemake skips what depends on a failed job, but the scorecard and the book are to say that it failed
                 code = runner.run(plan.make(root, profile, described, only_existing=True), [], shown)
