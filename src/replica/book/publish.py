@@ -68,15 +68,17 @@ def _publish(built: Path, html: Path) -> None:
     html.mkdir(parents=True, exist_ok=True)
     gone = [p for p in html.rglob("*") if p.is_file() and p.relative_to(html).as_posix() not in {*files, ZIP_NAME}]
     changed = [name for name, path in files.items() if name not in marked and not _same(path, html / name)]
+    archive = html / ZIP_NAME
+    offline = {name: _offline(files[name]) for name in marked}
+    if changed or gone or not _holds(archive, offline):
+        archive.unlink(missing_ok=True)  # should this be cut short, the next build makes it again
     for name in changed:
         (html / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(files[name], html / name)
     for path in gone:
         path.unlink()
-    archive = html / ZIP_NAME
-    newest = max((path.stat().st_mtime for path in files.values()), default=0.0)
-    if changed or gone or not archive.exists() or archive.stat().st_mtime < newest:
-        _write_zip(archive, files, {name: _offline(files[name]) for name in marked})
+    if not archive.exists():
+        _write_zip(archive, files, offline)
     for name in marked:
         text = files[name].read_text(encoding="utf-8").replace(OFFLINE_MARK, _offer(archive))
         if not (html / name).is_file() or (html / name).read_text(encoding="utf-8") != text:
@@ -93,6 +95,14 @@ def _write_zip(archive: Path, files: dict[str, Path], replaced: dict[str, str]) 
             entry.external_attr = 0o644 << 16
             packed.writestr(entry, replaced[name] if name in replaced else path.read_bytes())
     os.replace(partial, archive)
+
+
+def _holds(archive: Path, pages: dict[str, str]) -> bool:
+    if not archive.is_file():
+        return False
+    with zipfile.ZipFile(archive) as packed:
+        names = {f"replica-book/{name}": text for name, text in pages.items()}
+        return all(name in packed.namelist() and packed.read(name).decode() == text for name, text in names.items())
 
 
 def _offer(archive: Path) -> str:
