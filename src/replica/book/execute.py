@@ -15,6 +15,7 @@ import re
 import secrets
 import shutil
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -225,6 +226,7 @@ def _running(run: Run, quiet: bool) -> Iterator[tuple[Progress, bool]]:
 
 def _execute(run: Run, progress: Progress) -> RunResult:
     started, clock = now(), time.monotonic()
+    threading.Thread(target=provenance.owners, daemon=True).start()  # asked for at the end; ready while cells run
     session, executed = _kernel_run(run, progress)
     absent = [
         name for name in run.manifest.figures
