@@ -25,6 +25,12 @@ def mark_math(app: Any, doctree: nodes.document) -> None:
         app.env.get_domain("math").data["has_equations"][app.env.docname] = True
 
 
+def math_everywhere(app: Any, env: Any) -> None:
+    """A title with a formula stands at the side of every page, so every page needs MathJax."""
+    if any(next(title.findall(nodes.math), None) is not None for title in env.titles.values()):
+        app.set_html_assets_policy("always")
+
+
 def adjust_page(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Drop the scripts and styles of thebe (they fail twice on every page), set the mode, add Open Graph tags."""
     for kind in ("script_files", "css_files"):
@@ -79,6 +85,7 @@ def _plain(title: str) -> str:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", load_social)
     app.connect("doctree-read", mark_math)
+    app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)
     app.connect("html-page-context", adjust_page, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
