@@ -12,14 +12,13 @@ import logging
 import os
 import platform
 import re
-import secrets
 import shutil
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from replica.book import catalogue, claims, digest, profiles, provenance
+from replica.book.attempt import Run, clean, only, put_in_place, read_partial
 from replica.book.errors import ReplicaError, UnknownFigure
 from replica.book.locks import hold
-from replica.book.manifest import Manifest
 from replica.book.notebook_text import read_notebook
 from replica.book.progress import Progress, RunLog, headings, now, write_json
 from replica.book.tether import watch_scheduler
@@ -68,62 +67,6 @@ class RunError(ReplicaError):
     def __init__(self, message: str, report: dict[str, Any]) -> None:
         super().__init__(message)
         self.report = report
-
-
-@dataclass
-class Run:
-    """What is decided before a kernel starts."""
-
-    root: Path
-    entry: catalogue.PaperEntry
-    manifest: Manifest
-    profile: str
-    overrides: dict[str, Any]
-    parameters: dict[str, Any]
-    notebook: NotebookNode
-    digest: str
-    closure: list[str]
-    family: str  # the folder under results/: the profile, custom, or figures-only/<profile>
-    attempt: Path = field(init=False)
-    workspace: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        unique = f"{self._stem}{os.getpid()}-{secrets.token_hex(4)}"
-        self.attempt = self.root / "results" / ".attempts" / unique
-        self.workspace = self.attempt.with_name(unique + ".kernel")
-
-    @property
-    def _stem(self) -> str:
-        return f"{self.family.replace('/', '-')}-{self.entry.slug}."
-
-    @property
-    def slug(self) -> str:
-        return self.entry.slug
-
-    @property
-    def home(self) -> Path:
-        return self.root / "results" / self.family
-
-    @property
-    def target(self) -> Path:
-        return self.home / self.slug
-
-    @property
-    def log_path(self) -> Path:
-        return self.home / ".logs" / f"{self.slug}.log"
-
-    @property
-    def failed(self) -> Path:
-        return self.home / ".failed" / self.slug
-
-    def shown(self, path: Path) -> str:
-        """``path`` as a reader sees it, from the root of the project."""
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
-
-    def clear_attempts(self) -> None:
-        """Remove what killed runs of this paper left. Only the holder of its lock may."""
-        for left in self.attempt.parent.glob(f"{self._stem}*"):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def run_paper(
@@ -173,7 +116,7 @@ def run_figure(
     if figure not in run.manifest.figures:
         known = _nearest_first(figure, list(run.manifest.figures))
         raise UnknownFigure(f"{slug} has no figure {figure!r}. It has: {', '.join(known)}")
-    run.notebook = _only(run.notebook, figure)
+    run.notebook = only(run.notebook, figure)
     with _running(run, quiet) as (progress, _):
         _kernel_run(run, progress)
         made = sorted((run.attempt / "figures").glob(f"{figure}.*"))
@@ -235,10 +178,10 @@ def _execute(run: Run, progress: Progress) -> RunResult:
     if absent:
         _fail(run, progress, executed, "MissingFigure", f"the notebook never saved {', '.join(absent)}")
     records = claims.finalise(run.attempt, run.manifest, run.profile)
-    nbformat.write(_clean(executed, run), run.attempt / "notebook.ipynb")
+    nbformat.write(clean(executed, run), run.attempt / "notebook.ipynb")
     content = _describe(run, session, started, time.monotonic() - clock)
     write_json(run.attempt / provenance.PROVENANCE_FILE, content)
-    _put_in_place(run)
+    put_in_place(run)
     shutil.rmtree(run.failed, ignore_errors=True)
     if not content["digest"]:
         progress.say("the sources changed during this run, so its results count as out of date; run it again")
@@ -284,7 +227,7 @@ def _kernel_run(run: Run, progress: Progress) -> tuple[Any, NotebookNode]:
         progress.log.section("the kernel process")
         progress.log.write(messages + "\n")
     if executed is None:
-        _fail(run, progress, _read(partial), *(failure or ("PapermillError", "papermill returned no notebook")))
+        _fail(run, progress, read_partial(partial), *(failure or ("PapermillError", "papermill returned no notebook")))
     assert executed is not None
     _check_modules(run, progress, session, executed)
     return session, executed
@@ -323,15 +266,6 @@ def _describe(run: Run, session: Any, started: str, seconds: float) -> dict[str,
     }  # fmt: skip
 
 
-def _put_in_place(run: Run) -> None:
-    old = run.attempt.with_name(run.attempt.name + ".old")
-    run.home.mkdir(parents=True, exist_ok=True)
-    if run.target.exists():
-        os.rename(run.target, old)
-    os.rename(run.attempt, run.target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def _finished(run: Run) -> RunResult | None:
     content = provenance.read(run.target)
     if content is None or content.get("digest") != run.digest:
@@ -353,7 +287,7 @@ def _fail(run: Run, progress: Progress, executed: NotebookNode | None, ename: st
     report = _report(run, progress, ename, _ANSI.sub("", evalue))
     write_json(run.workspace / "failed" / "error.json", report)
     if executed is not None:
-        nbformat.write(_clean(executed, run), run.workspace / "failed" / "notebook.ipynb")
+        nbformat.write(clean(executed, run), run.workspace / "failed" / "notebook.ipynb")
     shutil.copyfile(run.log_path, run.workspace / "failed" / "run.log")
     run.failed.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(run.failed, ignore_errors=True)
@@ -368,66 +302,23 @@ def _report(run: Run, progress: Progress, ename: str, evalue: str) -> dict[str, 
     }  # fmt: skip
 
 
-def _clean(executed: NotebookNode, run: Run) -> NotebookNode:
-    """The executed notebook without what changes from run to run: times, random ids, progress bars.
-
-    What says when and how long stands in ``provenance.json``; stderr stands in the log.
-    """
-    executed.cells = [
-        cell for cell in executed.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])
-    ]
-    executed.metadata.pop("papermill", None)
-    executed.metadata["replica"] = {"slug": run.slug, "profile": run.profile, "digest": run.digest}
-    for index, (cell, planned) in enumerate(zip(executed.cells, run.notebook.cells, strict=False)):
-        cell["id"] = planned.get("id", f"{run.slug[:50]}-{index:02d}")
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-        if not cell.metadata.get("tags"):
-            cell.metadata.pop("tags", None)
-        if cell.cell_type == "code":
-            cell["outputs"] = [
-                output for output in cell.outputs
-                if not (output.output_type == "stream" and output.name == "stderr")
-            ]  # fmt: skip
-    return executed
-
-
-def _only(notebook: NotebookNode, figure: str) -> NotebookNode:
-    """The notebook with the code cells that ``figure`` needs: those of no figure, and its own."""
-    kept = []
-    for cell in notebook.cells:
-        tags = set(cell.metadata.get("tags", []))
-        of_figures = {tag.removeprefix("figure-") for tag in tags if tag.startswith("figure-")}
-        apart = bool(tags & {"claims", "checks"}) or bool(of_figures and figure not in of_figures)
-        if cell.cell_type != "code" or not apart:
-            kept.append(cell)
-    notebook.cells = kept
-    return notebook
-
-
 def _nearest_first(word: str, known: list[str]) -> list[str]:
     return sorted(known, key=lambda name: -difflib.SequenceMatcher(None, word, name).ratio())
 
 
 def _summary(run: Run, result: RunResult) -> str:
     verdicts = [record.verdict for record in result.claims]
+    others = [f"{verdicts.count(kind)} {kind}" for kind in dict.fromkeys(verdicts) if kind != "reproduced"]
     lines = [
-        f"{run.slug} ({run.profile}): {verdicts.count('reproduced')} of {len(verdicts)} claims reproduced "
-        f"in {result.seconds:.1f} s; results in {run.shown(result.directory)}"
+        f"{run.slug} ({run.profile}): {verdicts.count('reproduced')} of {len(verdicts)} claims reproduced"
+        + (f" ({', '.join(others)})" if others else "")
+        + f" in {result.seconds:.1f} s; results in {run.shown(result.directory)}"
     ]
     lines += [
         f"  {record.verdict}: {record.id}: {record.value_text}, expected {record.expect_text}"
         for record in result.claims if record.verdict in ("failed", "missing")
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def _read(path: Path) -> NotebookNode | None:
-    try:
-        notebook: NotebookNode = nbformat.read(path, as_version=4)
-    except (OSError, ValueError):
-        return None
-    return notebook
 
 
 def _say(line: str, quiet: bool) -> None:

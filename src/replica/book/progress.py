@@ -56,6 +56,8 @@ def headings(notebook: NotebookNode) -> list[str]:
 
 def cell_line(slug: str, profile: str, number: int, total: int, heading: str, seconds: float) -> str:
     """``[slug quick] 7/23 Learning curves · 12.3 s``."""
+    if number == 0:
+        return f"[{slug} {profile}] starting a kernel"
     return f"[{slug} {profile}] {number}/{total} {heading} · {seconds:.1f} s"
 
 
@@ -155,7 +157,7 @@ class Progress:
                 self._live.update(self._label())
             self._write_status()
             current = time.monotonic()
-            if self._live is None and current - max(said, self._cell_started) > HEARTBEAT:
+            if self._live is None and self.number and current - max(said, self._cell_started) > HEARTBEAT:
                 said = current
                 line = cell_line(
                     self.slug, self.profile, self.number, len(self.names), self.heading, current - self._cell_started

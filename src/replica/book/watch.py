@@ -15,16 +15,17 @@ from rich.text import Text
 from replica.book.progress import HEARTBEAT, cell_line
 
 POLL = 0.2
-BOOK_AFTER = 1.0
 
 
 class Watch:
     """Shows what the jobs of ``slugs`` do: a line per finished cell, and on a terminal a live line per notebook."""
 
-    def __init__(self, root: Path, profile: str, slugs: list[str]) -> None:
+    def __init__(self, root: Path, profile: str, slugs: list[str], log: Path) -> None:
         self._folder = root / "results" / profile / ".status"
         self._profile = profile
         self._slugs = slugs
+        self._log = log
+        self._at_book = False
         self._before = {slug: self._identity(self._read(slug)) for slug in slugs}
         self._shown: dict[str, tuple[Any, int]] = {}
         self._said: dict[str, float] = {}
@@ -76,8 +77,20 @@ class Watch:
             self._print_cells(slug, status)
             if status["state"] in ("starting", "running"):
                 lines.append(self._line(status))
+        if not lines and self._book_has_begun():
+            lines.append("building the book")
         if self._live is not None:
             self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
+
+    def _book_has_begun(self) -> bool:
+        if not self._at_book:
+            try:
+                self._at_book = "rule book:" in self._log.read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                return False
+            if self._at_book and self._live is None:
+                self._console.print("building the book")
+        return self._at_book
 
     def _print_cells(self, slug: str, status: dict[str, Any]) -> None:
         identity, count = self._shown.get(slug, (None, 0))

@@ -49,7 +49,7 @@ def reproduce(
         described, problems = _describe(root, slugs, profile)
         runner = _Snakemake(root, profile, jobs, executor, extra_args or [], build_book, err, lock)
         runner.clear_stale_locks()
-        shown = watch.Watch(root, profile, list(described))
+        shown = watch.Watch(root, profile, list(described), root / LOG)
         try:
             code = runner.run(plan.make(root, profile, described), _outdated(root, profile, described), shown)
             unfinished = [slug for slug in described if provenance.read(root / "results" / profile / slug) is None]
