@@ -20,7 +20,7 @@ from replica.floating_point.exact import (
     interval_masses,
 )
 from replica.floating_point.formats import FORMATS, FloatFormat, float_format
-from replica.floating_point.smooth import fp_entropy_approx, mean_fraction, rounding_shift
+from replica.floating_point.smooth import fp_entropy_approx, mean_fraction, overflow_loss, rounding_shift
 from tests.floating_point.test_smooth import Unnormalised
 
 NAMES = list(FAMILIES)
@@ -119,6 +119,16 @@ def test_underflow_costs_p_plus_one_bits_per_clipped_number():
     first = 2.0 ** (1 - fmt.precision)  # the first bin joins the group: its mass relative to the clipped mass
     joining = (1 + first) * entropy_of(np.array([1, first]) / (1 + first))
     assert clipping_loss(d, fmt)[0] / clipped == pytest.approx(fmt.precision + 1 + joining, rel=1e-4)
+
+
+def test_smooth_overflow_is_that_of_the_tail():
+    fmt = float_format("float16")
+    for name, scale in (("normal", 2.0**17), ("gamma", 2.0**16), ("student_t", 2.0**14)):
+        d = distribution(name, scale)
+        share = d.sf(2.0 ** (fmt.emax + 1)) + d.cdf(-(2.0 ** (fmt.emax + 1)))
+        # the staircase of the tail: at most half a bit for each lost number
+        assert overflow_loss(d, fmt) == pytest.approx(clipping_loss(d, fmt)[1], abs=0.2 * share)
+    assert overflow_loss(distribution("normal"), fmt) == 0.0
 
 
 @pytest.mark.parametrize(("name", "left"), [("normal", 1.0), ("laplace", 1.0), ("gamma", 0.0), ("pareto", 0.0)])

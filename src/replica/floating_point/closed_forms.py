@@ -3,8 +3,8 @@ r"""Closed forms of the smooth floating-point entropy, :math:`\tilde H_s=p-\frac
 Because :math:`-\mathbb E\log_2(|X|f_X)=h(\log_2|X|,\mathrm{sign}X)+\log_2\ln2`, they depend on the distribution of
 :math:`\log|X|` up to a shift only. No scale enters, and :math:`X\to|X|^c` adds :math:`\log_2|c|`.
 
-Source: Daniels et al. (2026), table of closed forms (Gaussian, uniform, gamma, chi-squared, Laplace, logistic as printed
-there; Weibull, lognormal, Pareto, beta, Student t, Cauchy, log-uniform derived from the same formula).
+Source: Daniels et al. (2026), table of closed forms (Gaussian, uniform, gamma, chi-squared, Laplace, logistic as
+printed there; Weibull, lognormal, Pareto, beta, Student t, Cauchy, log-uniform derived from the same formula).
 """
 
 from __future__ import annotations

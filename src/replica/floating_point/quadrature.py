@@ -112,8 +112,8 @@ def _breaks(dist: Distribution, sign: int, start: float, stop: float, quantiles:
     exponents = np.arange(*_EXPONENTS, dtype=np.float64)
     powers = np.exp2(exponents)
     with np.errstate(all="ignore"):
-        weight = powers * 1.5 * np.nan_to_num(dist.pdf(sign * powers * 1.5), nan=0.0, posinf=1.0)
-    occupied = weight > _NEGLIGIBLE
+        weight = np.exp(np.log(1.5 * powers) + dist.logpdf(sign * 1.5 * powers))  # scipy's beta.pdf overflows
+    occupied = np.nan_to_num(weight, nan=0.0, posinf=1.0) > _NEGLIGIBLE
     for special in (*quantiles, start, stop):
         if 0 < special < np.inf:
             occupied |= np.abs(exponents - np.floor(np.log2(special))) <= 1

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlogy
 
 from replica.floating_point.distributions import Distribution
-from replica.floating_point.formats import check_precision
+from replica.floating_point.formats import FloatFormat, check_precision
 from replica.floating_point.quadrature import density_nodes
 
 _LN2 = float(np.log(2.0))
@@ -119,6 +120,24 @@ def rounding_shift(precision: int) -> float:
     """
     delta = 2.0 ** (1 - check_precision(precision))
     return float(-np.log2(1 + delta / 2) * np.log2(0.75) + np.log2(1 - delta / 4) * np.log2(1.5))
+
+
+def overflow_loss(dist: Distribution, fmt: FloatFormat) -> float:
+    r"""Smooth approximation of the entropy lost to overflow in the simplified format, in bits.
+
+    Merging the magnitudes from :math:`t=2^{e_{max}+1}` on, of probability :math:`Q_\pm` for each sign, loses
+
+    .. math:: -\mathbb E\big[\mathbf 1_{|X|\ge t}\,(\log_2(|X|f_X(X))-p+\tfrac12)\big]+\sum_\pm Q_\pm\log_2Q_\pm .
+
+    Exact: :func:`replica.floating_point.exact.clipping_loss`. Good while the tail spans many bins.
+    """
+    nodes = density_nodes(dist, intervals=[(sign, 2.0 ** (fmt.emax + 1), np.inf) for sign in (-1, 1)])
+    if nodes.mass.size == 0:
+        return 0.0
+    shares = np.array([nodes.mass[nodes.x * sign > 0].sum() for sign in (-1, 1)])
+    merged = float(xlogy(shares, shares).sum() / _LN2)
+    spread = np.log2(np.abs(nodes.x)) + nodes.log_density - (fmt.precision - 0.5)
+    return float(merged - nodes.mean(spread))
 
 
 def kl_second_order(dist: Distribution, precision: int) -> float:
