@@ -131,7 +131,9 @@ def test_sphere_does_not_overflow_in_high_dimension(d):
 def test_zonal_series_inverts_the_spectrum():
     kernel = lambda c: np.exp(-(1 - c) / 0.25)  # noqa: E731
     c = np.linspace(-1, 1, 7)
-    np.testing.assert_allclose(zonal_series(c, sphere_spectrum(kernel, 8, 30).eigenvalues, 8), kernel(c), atol=1e-10)
+    lam = sphere_spectrum(kernel, 8, 30).eigenvalues
+    np.testing.assert_allclose(zonal_series(c, lam, 8), kernel(c), atol=1e-10)
+    np.testing.assert_allclose(zonal_series(c, np.stack([lam, 2 * lam]), 8)[1], 2 * kernel(c), atol=1e-10)
 
 
 def test_zonal_harmonics_are_orthonormal():

@@ -136,24 +136,31 @@ def zonal_series(cosine: ArrayLike, coefficients: ArrayLike, dimension: int) -> 
     Parameters
     ----------
     cosine : array, any shape
-    coefficients : array, shape (K + 1,)
-        Eigenvalue of each degree, from :func:`replica.kernels.spectra.sphere_spectrum` for instance.
+    coefficients : array, shape (K + 1,) or (S, K + 1)
+        Eigenvalue of each degree, from :func:`replica.kernels.spectra.sphere_spectrum` for instance; S series at once.
     dimension : int
 
     Returns
     -------
-    array of the shape of ``cosine``
+    array of the shape of ``cosine``, or (S, *cosine.shape)
     """
     a = np.asarray(coefficients, dtype=np.float64)
     c = np.asarray(cosine, dtype=np.float64)
-    if a.ndim != 1 or not a.size:
-        raise ValueError(f"coefficients must be a vector, one for each degree; got shape {a.shape}")
+    if a.ndim not in (1, 2) or not a.size:
+        raise ValueError(f"coefficients must be a vector, one for each degree, or several; got shape {a.shape}")
+    if a.ndim == 1:
+        return zonal_series(c, a[None], dimension)[0]
     d = _whole(dimension, 2, "dimension")
-    weight = a * sphere_degeneracy(d, np.arange(a.size))
-    total = np.full(c.shape, weight[0])
+    weight = a * sphere_degeneracy(d, np.arange(a.shape[1]))
+    # What is beyond a relative 1e-17 does not change a sum (every polynomial is at most 1).
+    needed = np.flatnonzero((np.abs(weight) > 1e-17 * np.abs(weight).max(axis=1, keepdims=True)).any(axis=0))
+    top = needed.max(initial=0) + 1
+    total = np.empty((len(a), *c.shape))
+    total[:] = weight[:, 0].reshape(-1, *[1] * c.ndim)
     previous, current = np.ones(c.shape), c.copy()
-    for k in range(1, a.size):
-        total += weight[k] * current
+    for k in range(1, top):
+        for series in range(len(a)):
+            total[series] += weight[series, k] * current
         previous, current = current, ((2 * k + d - 2) * c * current - k * previous) / (k + d - 2)
     return total
 

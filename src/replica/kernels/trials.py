@@ -269,7 +269,7 @@ def sphere_trials(
     all_degrees = np.arange(lam.size)
     squares = lam**2
     gradients = squares * all_degrees * (all_degrees + dimension - 2)
-    k2, kg = (zonal_series(cosine, weights, dimension) for weights in (squares, gradients))
+    k2, kg = zonal_series(cosine, np.stack([squares, gradients]), dimension)
     overlap = lam[degrees] * np.einsum("tnc,tnc->tc", clean, a)
     norm, gradient = (np.einsum("tnc,tnc->tc", a, matrix @ a) for matrix in (k2, kg))
     return SphereScores(
