@@ -264,6 +264,6 @@ def test_screenshots_for_looking_at(browser: Any, book_html: Path, viewport: dic
                 continue
             page = visit.open(name)
             page.evaluate("() => document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
-            page.wait_for_function("() => [...document.images].every(i => i.complete)")
+            page.evaluate("() => Promise.all([...document.images].map(i => i.decode().catch(() => {})))")
             page.screenshot(path=folder / f"{name.removesuffix('.html').replace('/', '--')}.png", full_page=True)
     assert list(folder.iterdir())

@@ -179,3 +179,23 @@ def test_no_page_leaks_unrendered_markup(book_html: Path) -> None:
 def test_reserved_names_are_sphinx_s_own(book_html: Path, name: str) -> None:
     assert not (book_html / f"{name}.md").exists()
     assert (book_html / f"{name}.html").is_file()
+
+
+def test_commands_in_the_book_s_own_pages_name_what_exists() -> None:
+    """A figure or paper that is renamed would leave the instructions pointing nowhere."""
+    from replica.book.catalogue import papers
+
+    root = Path(__file__).resolve().parents[2]
+    known = {entry.slug: entry.manifest() for entry in papers(root)}
+    verbs = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in (root / "book").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for slug, figure in re.findall(r"PAPER=([a-z-]+) FIG=([a-z-]+)", text):
+            assert figure in known[slug].figures, (page.name, slug, figure)
+        for slug in re.findall(r"replica (?:show|run) ([a-z-]+)", text):
+            assert slug in known, (page.name, slug)
+        assert set(re.findall(r"\bmake ([a-z-]+)(?=[ `\n])", _code(text))) <= verbs, page.name
+
+
+def _code(text: str) -> str:
+    return "\n".join(re.findall(r"`[^`\n]+`|^```bash$.*?^```$", text, re.MULTILINE | re.DOTALL))

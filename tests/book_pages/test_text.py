@@ -86,7 +86,7 @@ def test_code_survives_backticks(text: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "wanted"),
     [
-        (None, "not run"), (0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (119, "119 s"), (200, "3 min 20 s"),
+        (None, "no result"), (0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (119, "119 s"), (200, "3 min 20 s"),
         (18360, "5.1 h"),
     ],
 )  # fmt: skip

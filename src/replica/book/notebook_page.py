@@ -13,8 +13,9 @@ from replica.book.gate import NOTEBOOK_FILE, figure_cell, project_of
 from replica.book.notebook_text import read_notebook
 from replica.book.page_model import PaperPage
 from replica.book.profiles import apply, resolve
-from replica.book.text import markdown, render, separate_displays, without_colours
+from replica.book.text import markdown, render, separate_displays, typeset, without_colours
 
+CLAIMS_TABLE = 'class="replica-claims"'
 SHOWN_TAGS = ("hide-", "remove-", "scroll-", "full-width", "margin")
 
 
@@ -42,6 +43,9 @@ def staged(page: PaperPage, links: dict[str, str]) -> NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell["source"] = separate_displays(cell.source)
+        for output in cell.get("outputs", []):
+            if CLAIMS_TABLE in (table := output.get("data", {}).get("text/html", "")):
+                output["data"]["text/html"] = typeset(table)
         tags = [tag for tag in cell.metadata.get("tags", []) if tag.startswith(SHOWN_TAGS)]
         cell["metadata"] = NotebookNode({key: v for key, v in cell.metadata.items() if key == "mystnb"})
         if tags:
@@ -83,7 +87,6 @@ def absent(page: PaperPage, links: dict[str, str]) -> str:
     """The page of a paper without a result that may be shown: why, and what to do; never old outputs."""
     return render(
         "absent_page.md.j2", page=page, links=links, citation=citation(page.manifest), traceback=_traceback(page),
-        bibtex=bibtex(page.manifest, page.slug),
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def cards(pages: list[PaperPage], sizes: Sizes) -> list[dict[str, Any]]:
                     "thumbnail": thumbnail_name(page, name),
                     "size": sizes[thumbnail_name(page, name)],
                     "alt": plain(figure.alt),
-                    "title": title_of(name) + ("" if added else f" ({figure.paper})"),
+                    "title": title_of(name) + ("" if added else f" · {figure.paper}"),
                     "paper": page.manifest.title,
                     "part": page.entry.part,
                     "verdict": verdict,

@@ -128,7 +128,7 @@ def build(profile: str = "quick", strict: bool = True, root: Path | None = None)
 def _copy_own(own: Path, folder: Folder) -> None:
     for path in sorted(own.rglob("*")):
         name = path.relative_to(own).as_posix()
-        generated = name in ("_config.yml", "_toc.yml", "references.bib")
+        generated = name in ("_config.yml", "_toc.yml", "references.bib", COLLAGE)
         if path.is_file() and not generated and "__pycache__" not in path.parts:
             folder.copy(name, path)
 

@@ -39,6 +39,11 @@ def html_math(text: object) -> Markup:
     return out
 
 
+def typeset(html: str) -> str:
+    """``html`` with the ``$math$`` in its text marked as Sphinx marks formulas."""
+    return re.sub(r"\$([^$<>]+)\$", r'<span class="math notranslate nohighlight">\\(\1\\)</span>', html)
+
+
 def plain(text: object) -> str:
     """``text`` on one line without the dollars and backticks of formulas and code, for attributes and previews."""
     return " ".join(re.sub(r"[$`]", "", str(text)).split())
@@ -99,7 +104,7 @@ def separate_displays(source: str) -> str:
 def duration(seconds: float | None) -> str:
     """A run time as a reader says it: ``4.2 s``, ``38 s``, ``3 min 20 s``, ``5.1 h``."""
     if seconds is None:
-        return "not run"
+        return "no result"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 119.5:
