@@ -11,6 +11,7 @@ from replica.sampling.diagnostics import (
     crossing,
     gradient_evaluations,
     jackknife,
+    mixing_summary,
     transition_fractions,
 )
 
@@ -82,6 +83,33 @@ def test_jackknife_covers_a_ratio():
     assert 178 <= hits <= 200
 
 
+def test_mixing_summary_of_an_autoregressive_process():
+    """Memory 0.9 per step, 10 gradients per step: the half-way point lies at 10 ln(1/2)/ln(0.9) = 65.8 gradients."""
+    rng = np.random.default_rng(4)
+    x = np.empty((2000, 200))
+    x[0] = rng.standard_normal(200)
+    for t in range(1, 2000):
+        x[t] = 0.9 * x[t - 1] + np.sqrt(0.19) * rng.standard_normal(200)
+    accepted = rng.binomial(2000, 0.8, 200)
+    counts = np.stack([2000 - accepted, accepted])
+    got = mixing_summary(autocovariance(x[::2], 20), counts, 10, spacing=2)
+    assert got.gradients == 10.0
+    assert got.gradients_se == 0.0
+    assert abs(got.fractions[1] - 0.8) < 4 * got.fractions_se[1]
+    # interpolating between every second lag overshoots a convex curve by at most 0.4 %
+    assert abs(got.mixing - 65.8) < 4 * got.mixing_se + 0.3
+    assert 0.2 < got.mixing_se < 2.0
+    np.testing.assert_allclose(got.autocorrelation, 0.81 ** np.arange(21), atol=0.02)
+    # the shortcut through batch sums equals leaving out chains one batch at a time
+    cov = autocovariance(x[::2], 20)
+    rho, rho_se = jackknife(lambda chains: autocorrelation(cov[:, chains]), 200, 10)
+    np.testing.assert_allclose(got.autocorrelation, rho, rtol=1e-12)
+    np.testing.assert_allclose(got.autocorrelation_se, rho_se, rtol=1e-9, atol=1e-15)
+    far = mixing_summary(autocovariance(x, 3), counts, 10)
+    assert np.isnan(far.mixing)
+    assert np.isnan(far.mixing_se)
+
+
 @pytest.mark.parametrize(
     ("act", "words"),
     [
@@ -96,6 +124,8 @@ def test_jackknife_covers_a_ratio():
         (lambda: crossing(np.array([0.4, 0.3]), 0.5), "must start above"),
         (lambda: transition_fractions(np.zeros((2, 3))), "at least one transition"),
         (lambda: gradient_evaluations(np.ones((2, 3)), 0), "n_leapfrog"),
+        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 3)), 10), "must have the same chains"),
+        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 4)), 10, n_batches=5), "n_batches must lie"),
         (lambda: jackknife(np.mean, 10, 1), "n_batches must lie"),
         (lambda: jackknife(np.mean, 10, 11), "n_batches must lie"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
@@ -10,11 +11,13 @@ from scipy import fft
 from replica.sampling.leapfrog import check_count
 
 __all__ = [
+    "MixingSummary",
     "autocorrelation",
     "autocovariance",
     "crossing",
     "gradient_evaluations",
     "jackknife",
+    "mixing_summary",
     "transition_fractions",
 ]
 
@@ -153,3 +156,70 @@ def jackknife(
     partial = np.stack([np.asarray(statistic(chains[chains % n_batches != i])) for i in range(n_batches)])
     spread = ((partial - partial.mean(axis=0)) ** 2).sum(axis=0)
     return np.asarray(statistic(chains)), np.sqrt((n_batches - 1) / n_batches * spread)
+
+
+class MixingSummary(NamedTuple):
+    """How a sampler moved and what it cost; every ``_se`` is a jackknife standard error over batches of chains.
+
+    fractions : ``(K + 1,)``, share of steps that flipped (entry 0) or went to rung a (entry a).
+    gradients : mean gradient evaluations per step, look-ahead included.
+    mixing : gradient evaluations until the autocorrelation has fallen to the level, NaN where it is not reached.
+    autocorrelation : ``(n_lags,)``.
+    """
+
+    fractions: np.ndarray
+    fractions_se: np.ndarray
+    gradients: float
+    gradients_se: float
+    mixing: float
+    mixing_se: float
+    autocorrelation: np.ndarray
+    autocorrelation_se: np.ndarray
+
+
+def mixing_summary(
+    covariance: np.ndarray,
+    rung_counts: np.ndarray,
+    n_leapfrog: int,
+    level: float = 0.5,
+    spacing: int = 1,
+    n_batches: int = 10,
+) -> MixingSummary:
+    """Transition fractions, cost per step, gradient evaluations to ``level`` and autocorrelation, with standard errors.
+
+    Parameters
+    ----------
+    covariance : ``(n_lags, n_chains)`` from `autocovariance`; ``spacing`` is the number of steps between lags.
+    rung_counts : ``(K + 1, n_chains)`` from `replica.sampling.look_ahead.run_chains`.
+    n_leapfrog : M; ``level`` in (0, 1); ``n_batches`` : batches of chains for the errors.
+
+    Raises
+    ------
+    ValueError : the two arrays disagree in the number of chains, or an argument is out of range.
+    """
+    covariance, rung_counts = np.asarray(covariance), np.asarray(rung_counts)
+    if covariance.ndim != 2 or rung_counts.ndim != 2 or covariance.shape[1] != rung_counts.shape[1]:
+        raise ValueError(
+            "covariance (n_lags, n_chains) and rung_counts (K + 1, n_chains) must have the same chains, "
+            f"got {covariance.shape} and {rung_counts.shape}"
+        )
+    if not 2 <= n_batches <= covariance.shape[1]:
+        raise ValueError(f"n_batches must lie between 2 and n_chains = {covariance.shape[1]}, got {n_batches}")
+    # ratios of sums over chains: adding up within each batch first changes nothing and leaves little to repeat
+    sums, counts = (
+        np.stack([a[:, i::n_batches].sum(axis=1) for i in range(n_batches)], axis=1) for a in (covariance, rung_counts)
+    )
+    n_rungs = counts.shape[0]
+
+    def statistic(batches: np.ndarray) -> np.ndarray:
+        cost = gradient_evaluations(counts[:, batches], n_leapfrog)
+        rho = autocorrelation(sums[:, batches])
+        reached = crossing(rho, level, cost * spacing)
+        return np.concatenate([transition_fractions(counts[:, batches]), [cost, reached], rho])
+
+    value, error = jackknife(statistic, n_batches, n_batches)
+    (fractions, rest), (fractions_se, rest_se) = (np.split(a, [n_rungs]) for a in (value, error))
+    return MixingSummary(
+        fractions, fractions_se, float(rest[0]), float(rest_se[0]), float(rest[1]), float(rest_se[1]),
+        rest[2:], rest_se[2:],
+    )  # fmt: skip
