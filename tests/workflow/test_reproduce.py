@@ -12,7 +12,7 @@ import pytest
 from tests.workflow.toy import Project, make_project
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a module scope would end whenever xdist slips in another test
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose three papers have run; each test brings it back to that."""
     project = make_project(tmp_path_factory.mktemp("finished") / "project")

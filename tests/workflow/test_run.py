@@ -13,7 +13,7 @@ from tests.workflow.toy import Project, make_project
 pytestmark = pytest.mark.xdist_group("run")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a module scope would end whenever xdist slips in another test
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
     """A project in which toy-alpha ran once, and what the run said on stderr."""
     project = make_project(tmp_path_factory.mktemp("ran") / "project")

@@ -73,15 +73,16 @@ def test_progress_bars_and_warnings_stay_out_of_notebook_and_log(project: Projec
 
 
 def test_two_runs_of_one_paper_wait_for_each_other(project: Project) -> None:
-    project.edit(project.notebook("toy-alpha"), "pause: float = 0.0", "pause: float = 2.0")
+    project.hold("toy-alpha")
+    log = project.root / "started.log"
     first = project.start("run", "toy-alpha")
     lock = project.root / "results/quick/.locks/toy-alpha.lock"
     wait_for(lambda: lock.exists() and lock.read_text() == str(first.pid))
-    second = project.replica("run", "toy-alpha")
-    assert first.wait(timeout=60) == 0
-    assert second.returncode == 0, second.stderr
-    assert f"waiting for process {first.pid}" in second.stderr
-    assert "taking its results" in second.stderr
+    second = project.start("run", "toy-alpha")
+    wait_for(lambda: f"waiting for process {first.pid}" in log.read_text())
+    project.let_go()
+    assert (first.wait(timeout=60), second.wait(timeout=60)) == (0, 0)
+    assert "taking its results" in log.read_text()
     assert project.leftovers() == []
 
 
@@ -96,7 +97,7 @@ def test_a_killed_run_leaves_no_kernel_and_no_lock(project: Project) -> None:
     assert kernels
     os.kill(job.pid, signal.SIGKILL)
     job.wait()
-    wait_for(lambda: not any(running(pid) for pid in kernels), seconds=5)
+    wait_for(lambda: not any(running(pid) for pid in kernels), seconds=15)
     project.edit(project.notebook("toy-alpha"), stuck, "time.sleep(pause)")
     assert project.replica("run", "toy-alpha", timeout=60).returncode == 0
     assert project.leftovers() == []

@@ -125,6 +125,10 @@ profiles:
 resources: {threads: 1, quick: {minutes: 1, memory_gb: 1}}
 """
 
+HOLD = """import os, pathlib
+while not pathlib.Path(os.environ["REPLICA_ROOT"], "go").exists():
+    time.sleep(0.05)"""
+
 PAPERS = {"toy-alpha": "first", "toy-beta": "first", "toy-gamma": "second"}
 
 
@@ -169,6 +173,14 @@ class Project:
         text = file.read_text()
         assert old in text, f"{old!r} is not in {path}"
         file.write_text(text.replace(old, new))
+
+    def hold(self, *slugs: str) -> None:
+        """Make the notebooks wait in their sixth cell until :meth:`let_go`."""
+        for slug in slugs:
+            self.edit(self.notebook(slug), "time.sleep(pause)", HOLD)
+
+    def let_go(self) -> None:
+        (self.root / "go").touch()
 
     def notebook(self, slug: str) -> str:
         return f"notebooks/kernels/{slug}.md"

@@ -147,9 +147,9 @@ def _plan(slug: str, profile: str, overrides: dict[str, Any], family: str) -> Ru
 @contextlib.contextmanager
 def _running(run: Run, quiet: bool) -> Iterator[tuple[Progress, bool]]:
     """Hold the paper's lock, an empty attempt directory, the log and the progress; leave nothing behind."""
+    watch_scheduler()
     waiting = f"[{run.slug} {run.profile}] waiting for {{}}, which runs the same paper at the same profile"
     with hold(run.home / ".locks" / f"{run.slug}.lock", lambda who: _say(waiting.format(who), quiet)) as lock:
-        watch_scheduler()
         run.clear_attempts()
         run.attempt.mkdir(parents=True)
         log = RunLog(run.log_path)

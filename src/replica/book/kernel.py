@@ -4,6 +4,7 @@ it loaded.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from replica.book.tether import tethered
 
 ENGINE = "replica"
 START_UPS = 3
+KEEP_CACHES = 14 * 86400.0  # seconds
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
@@ -76,6 +78,21 @@ class Session:
         return self.workspace / "kernel.log"
 
 
+def numba_cache(root: Path, source_digest: str) -> Path:
+    """The folder of numba's cache for this state of the sources; those of states long gone are removed.
+
+    Without a folder of its own, a compiled function would go on calling the old code of a module that has changed.
+    """
+    folder = root / ".cache" / "numba" / source_digest[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for other in folder.parent.iterdir():
+        with contextlib.suppress(OSError):  # another run may be clearing up too
+            if time.time() - other.stat().st_mtime > KEEP_CACHES:
+                shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
 def environment(
     root: Path, attempt: Path, workspace: Path, profile: str, threads: int, source_digest: str
 ) -> dict[str, str]:
@@ -87,7 +104,7 @@ def environment(
         "REPLICA_PROFILE": profile,
         "REPLICA_RESULTS": str(attempt),
         "REPLICA_ROOT": str(root),
-        "NUMBA_CACHE_DIR": str(root / ".cache" / "numba" / source_digest[:16]),
+        "NUMBA_CACHE_DIR": str(numba_cache(root, source_digest)),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(path),  # the code that was hashed is the code that runs

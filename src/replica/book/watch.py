@@ -63,7 +63,7 @@ class Watch:
             if status and status["state"] in ("starting", "running"):
                 sentences[slug] = (
                     f"{slug}: its job was killed in cell {status['cell']} of {status['cells']}, “{status['heading']}” "
-                    f"(out of memory?); log: results/{self._profile}/.logs/{slug}.log"
+                    f"(out of memory or time?); log: results/{self._profile}/.logs/{slug}.log"
                 )
         return sentences
 
