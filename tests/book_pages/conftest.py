@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # toy.py, beside
-
-import toy
+from tests.book_pages import toy_book as toy
 
 HERE = Path(__file__).parent
 

@@ -102,7 +102,7 @@ class Visit:
         self.page.goto(f"{self.own}/{name}", wait_until="load")
         if name == "index.html":  # leads on to the first page
             self.page.wait_for_url("**/intro.html")
-        self.page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+        self.page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => {})")
         return self.page
 
 
@@ -222,7 +222,12 @@ def test_no_page_scrolls_sideways_on_a_phone(browser: Any, book_html: Path) -> N
     with visiting(browser, book_html.as_uri(), viewport=PHONE) as visit:
         for name in names(book_html):
             page = visit.open(name)
-            width = page.evaluate("() => document.documentElement.scrollWidth")
+            width = PHONE["width"] + 1
+            for _ in range(20):  # formulas that are too wide are marked a moment after they are set
+                width = page.evaluate("() => document.documentElement.scrollWidth")
+                if width <= PHONE["width"]:
+                    break
+                page.wait_for_timeout(100)
             assert width <= PHONE["width"], f"{name} is {width} px wide"
 
 
@@ -249,19 +254,24 @@ def test_the_offline_copy_opens_from_disk(browser: Any, book_html: Path, tmp_pat
         assert visit.outside == []
 
 
+def to_look_at(html: Path) -> list[str]:
+    """Of the toy book a few pages; of the real one all but most papers, unless ``REPLICA_SCREENSHOTS=all``."""
+    if "REPLICA_BOOK_HTML" not in os.environ:
+        return ["intro.html", "gallery.html", "kernels/toy-learnability.html"]
+    wanted = [name for name in names(html) if name not in ("index.html", "genindex.html", "search.html")]
+    papers = [name for name in wanted if "/" in name]
+    spared = [] if os.environ.get("REPLICA_SCREENSHOTS") == "all" else papers[4:]
+    return [name for name in wanted if name not in spared]
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["390", "1280"])
 def test_screenshots_for_looking_at(browser: Any, book_html: Path, viewport: dict[str, int], mode: str) -> None:
     folder = SCREENSHOTS / f"{viewport['width']}-{mode}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    skipped = {"index.html", "genindex.html", "search.html"}
-    if "REPLICA_BOOK_HTML" not in os.environ:  # of the toy book a few will do
-        skipped = set(names(book_html)) - {"intro.html", "gallery.html", "kernels/toy-learnability.html"}
     with visiting(browser, book_html.as_uri(), viewport=viewport, color_scheme=mode) as visit:
-        for name in names(book_html):
-            if name in skipped:
-                continue
+        for name in to_look_at(book_html):
             page = visit.open(name)
             page.evaluate("() => document.querySelectorAll('img').forEach(i => { i.loading = 'eager' })")
             page.evaluate("() => Promise.all([...document.images].map(i => i.decode().catch(() => {})))")

@@ -18,7 +18,7 @@ OFFLINE_MARK = "<!--offline-book-->"
 # bundles of MathJax that the book never loads: it uses tex-chtml
 _UNUSED = re.compile(
     r"_static/mathjax/(mml-\w+|tex-mml-\w+|tex-svg\S*|tex-chtml-full\S*|node-main|latest)\.js$|"
-    r"_static/mathjax/(output/svg|adaptors)/|\.map$|\.buildinfo$|objects\.inv$"
+    r"_static/mathjax/(output/svg|adaptors)/|sphinx-thebe\.js$|\.map$|\.buildinfo$|objects\.inv$"
 )
 
 
