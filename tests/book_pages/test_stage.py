@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -288,6 +290,18 @@ def test_a_warning_fails_the_build_every_time(project: Path) -> None:
         with pytest.raises(BookBuildError, match=r"book/how-to-read\.md.*no-such-page"):
             build_html(project)
     assert not (project / "build" / "html" / "index.html").exists()
+
+
+def test_two_builds_at_once_wait_for_each_other(project: Path) -> None:
+    code = f"from pathlib import Path; from replica.book.stage import build; build(root=Path({str(project)!r}))"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+        for _ in range(2)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    assert sum("which builds the book" in text for text in errors) == 1
+    assert zipfile.is_zipfile(project / "build" / "html" / ZIP_NAME)
 
 
 def test_building_without_staging_says_what_to_do(tmp_path: Path) -> None:

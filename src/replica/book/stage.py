@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from replica.book import notebook_page, pages
 from replica.book.catalogue import project_root
 from replica.book.gate import sha256
 from replica.book.links import paper_links, read_repository, tracked_paths
+from replica.book.locks import hold
 from replica.book.page_model import PaperPage, load_pages
 from replica.book.publish import BookBuildError, build_html
 from replica.book.thumbnails import collage, size_of, thumbnail
@@ -90,6 +93,11 @@ def stage(profile: str = "quick", root: Path | None = None) -> StageReport:
     A paper whose result is refused, whose run crashed, or that never ran, gets a page that says so.
     """
     root = root or project_root()
+    with _alone(root):
+        return _stage(profile, root)
+
+
+def _stage(profile: str, root: Path) -> StageReport:
     own = root / "book"
     folder = Folder(root / "build" / "book")
     papers, totals = load_pages(profile, root)
@@ -121,8 +129,20 @@ def build(profile: str = "quick", strict: bool = True, root: Path | None = None)
     Raises :class:`BookBuildError` as :func:`replica.book.publish.build_html` does.
     """
     root = root or project_root()
-    stage(profile, root)
-    return build_html(root, strict=strict)
+    with _alone(root):
+        _stage(profile, root)
+        return build_html(root, strict=strict)
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Two processes that stage and build the same book would mix their files: one waits for the other."""
+
+    def say(holder: str) -> None:
+        print(f"waiting for {holder}, which builds the book", file=sys.stderr, flush=True)
+
+    with hold(root / "build" / ".book.lock", say):
+        yield
 
 
 def _copy_own(own: Path, folder: Folder) -> None:
