@@ -6,8 +6,10 @@ modification times, which mean nothing in a fresh clone.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,46 @@ PACKAGE = "replica"
 
 def paper_digest(entry: PaperEntry, manifest: Manifest, profile: str, overrides: dict[str, Any] | None = None) -> str:
     """The sha256 of all that the result of ``entry`` at ``profile`` depends on."""
+    root = _root_of(entry)
+    memory = root / ".cache" / "digests.json"
+    name = f"{entry.slug} {profile} {json.dumps(overrides or {}, sort_keys=True, default=str)}"
+    # parsing notebooks and following imports takes 50 ms a paper: not again while no byte of their inputs changed
+    inputs = [manifest.model_dump_json(), source_digest(root), *map(_file_digest, _inputs(entry, root))]
+    key = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+    known = _remembered(memory)
+    if known.get(name, [None])[0] != key:
+        known[name] = [key, _paper_digest(entry, manifest, profile, overrides or {}, root)]
+        _remember(memory, known)
+    return known[name][1]
+
+
+def _inputs(entry: PaperEntry, root: Path) -> tuple[Path, ...]:
+    return entry.notebook, root / "requirements.lock", Path(__file__)
+
+
+def _remembered(memory: Path) -> dict[str, list[str]]:
+    try:
+        known: dict[str, list[str]] = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _remember(memory: Path, known: dict[str, list[str]]) -> None:
+    with contextlib.suppress(OSError):  # it only saves time
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        partial = memory.with_suffix(f".{os.getpid()}.tmp")
+        partial.write_text(json.dumps(known, indent=0), encoding="utf-8")
+        os.replace(partial, memory)
+
+
+def _paper_digest(entry: PaperEntry, manifest: Manifest, profile: str, overrides: dict[str, Any], root: Path) -> str:
     notebook = read_notebook(entry.notebook)
     code = [
         {"source": cell.source.rstrip(), "tags": sorted(cell.metadata.get("tags", []))}
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    root = _root_of(entry)
     content = {
         "slug": entry.slug,
         "profile": profile,
@@ -70,7 +105,10 @@ def imports_of(code: str, module: str | None = None, is_package: bool = False) -
     Imports under ``if TYPE_CHECKING:`` are not followed: they never run.
     """
     names: set[str] = set()
-    for node in _running_nodes(ast.parse(code)):
+    tree = ast.parse(code)
+    if module is None and PACKAGE not in code:  # most cells; only a module can import relatively, without the name
+        return names
+    for node in _running_statements(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -84,17 +122,21 @@ def imports_of(code: str, module: str | None = None, is_package: bool = False) -
     return {name for name in names if name == PACKAGE or name.startswith(PACKAGE + ".")}
 
 
-def _running_nodes(tree: ast.AST) -> list[ast.AST]:
-    nodes: list[ast.AST] = []
+def _running_statements(tree: ast.Module) -> list[ast.AST]:
+    """All statements, without the expressions in them (imports are statements, and a walk of everything is slow)."""
+    found: list[ast.AST] = []
     stack: list[ast.AST] = [tree]
     while stack:
         node = stack.pop()
-        nodes.append(node)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            stack.extend(node.orelse)
-        else:
-            stack.extend(ast.iter_child_nodes(node))
-    return nodes
+        found.append(node)
+        blocks = ("orelse",) if _is_type_checking(node) else ("body", "handlers", "cases", "orelse", "finalbody")
+        for block in blocks:
+            stack.extend(getattr(node, block, ()))
+    return found
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
 
 
 def _closure_paths(notebook: Path, root: Path) -> dict[str, Path]:

@@ -173,7 +173,7 @@ class Manifest(_Strict):
         return self
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C where it can: 10 x faster
     """YAML's safe loader, but a key that stands twice is an error instead of silently replacing the first."""
 
 

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from replica.book.progress import HEARTBEAT, cell_line
+from replica.book.tether import alive
 
 POLL = 0.2
 
@@ -60,7 +61,7 @@ class Watch:
         sentences = {}
         for slug in self.ran:
             status = self._read(slug)
-            if status and status["state"] in ("starting", "running"):
+            if status and status["state"] in ("starting", "running") and not alive(status["pid"]):
                 sentences[slug] = (
                     f"{slug}: its job was killed in cell {status['cell']} of {status['cells']}, “{status['heading']}” "
                     f"(out of memory or time?); log: results/{self._profile}/.logs/{slug}.log"
@@ -77,7 +78,7 @@ class Watch:
             self._print_cells(slug, status)
             if status["state"] in ("starting", "running"):
                 lines.append(self._line(status))
-        if not lines and self._book_has_begun():
+        if self._book_has_begun():
             lines.append("building the book")
         if self._live is not None:
             self._live.update(Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines)))
