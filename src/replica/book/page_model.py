@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,10 +60,10 @@ class PaperPage:
 
     def figure_verdict(self, figure: str) -> str:
         """``reproduced`` when all claims tied to the figure are, ``disagrees`` when one is not, ``none`` without."""
-        verdicts = Counter(claim["verdict"] for claim in self.claims if claim["figure"] == figure)
+        verdicts = {claim["verdict"] for claim in self.claims if claim["figure"] == figure} - {"unjudged"}
         if not verdicts:
             return "none"
-        return "reproduced" if set(verdicts) == {"reproduced"} else "disagrees"
+        return "reproduced" if verdicts == {"reproduced"} else "disagrees"
 
     def time_class(self) -> tuple[str, str]:
         """The class of run times, name and wording, that the paper falls into."""
@@ -85,6 +84,7 @@ class PaperPage:
     def origin(self, figure: str) -> str:
         """Which figure of the publication this is, in words."""
         declared = self.manifest.figures[figure].paper
+        declared = declared[0].upper() + declared[1:]
         if declared.lower().startswith("none"):
             return "Added here, not in the publication."
         return f"{declared}, regenerated." if self.status == "complete" else f"{declared}."
