@@ -84,7 +84,7 @@ class Visit:
         self.page = context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.errors.append(f"{self.page.url}: {error}"))
-        self.page.on("requestfailed", lambda request: self.errors.append(f"{request.url}: {request.failure}"))
+        self.page.on("requestfailed", self._failed)
 
     def _route(self, route: Any) -> None:
         url = route.request.url
@@ -97,6 +97,10 @@ class Visit:
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(f"{self.page.url}: {message.text}")
+
+    def _failed(self, request: Any) -> None:
+        if "ERR_ABORTED" not in (request.failure or ""):  # given up because the test went on to the next page
+            self.errors.append(f"{request.url}: {request.failure}")
 
     def open(self, name: str) -> Any:
         self.page.goto(f"{self.own}/{name}", wait_until="load")
