@@ -125,6 +125,8 @@ def test_texts():
     assert expectation_text(Expectation(equals=32, rtol=1e-8)) == "32 ± 1e-08 (relative)"
     assert expectation_text(Expectation(between=(3.9, 4))) == "in [3.9, 4]"
     assert expectation_text(Expectation(holds=True)) == "holds"
+    fine = claim(expect={"equals": 2.463469123, "atol": 1e-9})
+    assert record("c", fine, "quick", 2.463469124).value_text == "2.463469124"  # as many digits as are judged
     assert format_value(True) == "holds"
     assert format_value([1.0, 2.5]) == "[1, 2.5]"
 

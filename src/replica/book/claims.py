@@ -123,8 +123,9 @@ def record(
     note = None
     if claim.statistical and (seeds is None or seeds < 2):
         note = "measured on one seed" if seeds in (None, 1) and spread is None else None
+    text = format_value(found, spread, _digits(claim.expect, 4))
     return _record(
-        name, claim, value=found, value_text=format_value(found, spread), verdict=verdict, note=note,
+        name, claim, value=found, value_text=text, verdict=verdict, note=note,
         spread=None if spread is None else float(spread), spread_kind=None if spread is None else spread_kind,
         seeds=seeds, surprise=bool(claim.known_discrepancy is not None and met and profile != "smoke"),
     )  # fmt: skip
@@ -169,7 +170,7 @@ def expectation_text(expect: Expectation | None) -> str:
     if expect is None:
         return "not judged"
     if expect.equals is not None:
-        target = format_value(expect.equals, None, digits=6)
+        target = format_value(expect.equals, None, _digits(expect, 6))
         kind = " (relative)" if expect.rtol is not None else ""
         return f"{target} ± {_plain(expect.rtol if expect.rtol is not None else expect.atol, 3)}{kind}"
     if expect.at_least is not None:
@@ -200,6 +201,15 @@ def _record(name: str, claim: Claim, **measured: Any) -> ClaimRecord:
         expect=None if claim.expect is None else claim.expect.model_dump(exclude_none=True, mode="json"),
         expect_text=expectation_text(claim.expect), **{**blank, **measured},
     )  # fmt: skip
+
+
+def _digits(expect: Expectation | None, least: int) -> int:
+    """Significant digits that show whether a value is within the tolerance: at least ``least``, at most 12."""
+    if expect is None or expect.equals is None:
+        return least
+    size = max(np.max(np.abs(expect.equals)), np.finfo(float).tiny)
+    relative = expect.rtol if expect.rtol is not None else (expect.atol or size) / size
+    return int(np.clip(math.ceil(-math.log10(relative)) + 1, least, 12))
 
 
 def _plain(number: float | None, digits: int) -> str:

@@ -199,10 +199,13 @@ def data(
     if as_json:
         _print_json(rows)
         return
-    table = _table(*rows[0])
+    table = _table("data set", "state", "splits", "MB", "stand-in", "licence")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row.values()))
+        size = f"{(row['bytes'] or 0) / 1e6:.1f}"
+        cells = (row["name"], row["state"], " ".join(row["splits"]), size, row["stand_in"] or "", row["licence"])
+        table.add_row(*(escape(cell) for cell in cells))
     out.print(table)
+    out.print("Download one with: replica data NAME (--json tells where the files are)")
 
 
 @app.command()
@@ -260,9 +263,14 @@ def record(
 @app.command()
 def book(profile: AtProfile = Profile.quick) -> None:
     """Stage the results that pass the gate and build the book into build/html."""
+    from replica.book.gate import inspect
     from replica.book.stage import build
 
-    out.print(f"The book is in {_shown(build(profile.value))}")
+    first_page = build(profile.value)
+    for entry in papers():
+        for reason in inspect(entry, profile.value):
+            err.print(f"[yellow]![/yellow] {entry.slug} has no results in the book: {escape(reason)}")
+    out.print(f"The book is in {_shown(first_page)}")
 
 
 def _table(*columns: str) -> Table:

@@ -77,6 +77,7 @@ def _paper_digest(entry: PaperEntry, manifest: Manifest, profile: str, overrides
         },
         "figures": list(manifest.figures),
         "threads": manifest.resources.threads,
+        "data": {name: _data_at_hand(name) for name in manifest.data},
         "lock": _file_digest(root / "requirements.lock"),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
@@ -173,6 +174,13 @@ def _module_path(name: str, source: Path) -> Path | None:
 @cache
 def _imports_of_file(path: Path, _digest: str, module: str) -> frozenset[str]:
     return frozenset(imports_of(path.read_text(encoding="utf-8"), module, path.name == "__init__.py"))
+
+
+def _data_at_hand(name: str) -> str | None:
+    """The data set that would be loaded: a result made from a stand-in is out of date once the real data are here."""
+    from replica.datasets import resolve
+
+    return resolve(name)
 
 
 def _file_digest(path: Path) -> str:

@@ -259,8 +259,9 @@ def where_to_get(name: str, specs: Sequence[FileSpec], install: str | None = Non
                 f"{spec.name} ({_size(spec.bytes)}) is part of the Python package {spec.package}: install that."
             )
             continue
+        origin = " or ".join(spec.urls) or spec.by_hand
         lines.append(
-            f"{spec.name} ({_size(spec.bytes)}, {spec.known_hash}) comes from {' or '.join(spec.urls)}; "
+            f"{spec.name} ({_size(spec.bytes)}, {spec.known_hash}) comes from {origin}; "
             f"put it at {data_home() / name / spec.name}"
         )
     if any(spec.urls for spec in specs):

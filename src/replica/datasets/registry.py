@@ -50,6 +50,7 @@ class FileSpec(_Model):
     content_sha256: str | None = Field(None, pattern=_HEX64)
     splits: tuple[str, ...] = ()  # the splits that need it; empty = all
     urls: tuple[str, ...] = ()
+    by_hand: str | None = None  # how a person gets the file, where no address may be fetched from
     system: tuple[str, ...] = ()
     package: str | None = None
     path: str | None = None
@@ -83,8 +84,8 @@ class FileSpec(_Model):
             raise ValueError("expected a sha256 (or, where none is known, an md5)")
         if (self.package is None) != (self.path is None):
             raise ValueError("`package` and `path` belong together")
-        if self.package is None and not self.urls:
-            raise ValueError("expected `urls`, or `package` and `path`: where does the file come from?")
+        if self.package is None and not self.urls and not self.by_hand:
+            raise ValueError("expected `urls`, `by_hand`, or `package` and `path`: where does the file come from?")
         return self
 
     @property
