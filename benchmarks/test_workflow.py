@@ -38,6 +38,14 @@ seed: int = 0
 ```
 
 ```{code-cell} ipython3
+:tags: [figure-none]
+
+import matplotlib.pyplot as plt
+
+paper.save_figure(plt.figure(), "none", data={"nothing": [0.0]})
+```
+
+```{code-cell} ipython3
 :tags: [claims, nbval-check-output]
 
 paper.claims()
