@@ -5,7 +5,9 @@ Conversion goes one way, text to ``.ipynb``: ``jupytext --sync`` trusts modifica
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,18 @@ def write_pair(notebook: NotebookNode, pair: Path) -> bool:
     return True
 
 
+def _smaller(png: str) -> str:
+    """The picture in 256 colours: a third of the bytes, since git keeps every recording for ever. The full picture
+    is in the results and in the book."""
+    from PIL import Image
+
+    picture, buffer = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        buffer, format="png", optimize=True
+    )
+    return base64.b64encode(buffer.getvalue()).decode("ascii") + "\n"
+
+
 def _any_outputs(notebook: NotebookNode) -> bool:
     return any(cell.cell_type == "code" and cell.outputs for cell in notebook.cells)
 
@@ -96,6 +110,8 @@ def _clean_output(output: Any) -> NotebookNode | None:
         return None
     clean = copy.deepcopy(output)
     clean.get("metadata", {}).pop("execution", None)
+    if "image/png" in clean.get("data", {}):
+        clean["data"]["image/png"] = _smaller(clean["data"]["image/png"])
     if len(json.dumps(clean)) > MAX_RECORDED_CELL:
         raise PairError("an output of more than 2 MB cannot be recorded; save a smaller figure")
     return clean
