@@ -85,6 +85,14 @@ def test_what_does_not_leaves_it(project, case):
     assert digest() == before
 
 
+def test_a_stand_in_is_out_of_date_once_the_real_data_are_here(project, monkeypatch):
+    edit(project / "notebooks/kernels/toy-law.yml", "profiles:", "data: [mnist]\nprofiles:")
+    monkeypatch.setattr("replica.datasets.resolve", lambda name: "digits")
+    before = digest()
+    monkeypatch.setattr("replica.datasets.resolve", lambda name: name)
+    assert digest() != before
+
+
 def test_profile_and_overrides_count(project):
     assert len({digest(), digest(profile="smoke"), digest(overrides={"trials": "9"})}) == 3
     assert digest(overrides={"trials": "4"}) == digest()

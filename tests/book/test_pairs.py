@@ -78,6 +78,34 @@ def test_a_run_of_other_cells_is_not_recorded(entry, tmp_path):
         record(entry.notebook, run, entry.ipynb)
 
 
+def test_prose_may_change_after_the_run(entry, tmp_path):
+    run = executed(entry, tmp_path / "run.ipynb")
+    entry.notebook.write_text(NOTEBOOK.replace("## Setup", "Some words more.\n\n+++\n\n## Setup"))
+    assert record(entry.notebook, run, entry.ipynb)
+    assert difference(entry.notebook, entry.ipynb) is None
+
+
+def test_a_recorded_picture_is_the_picture_in_256_colours(entry, tmp_path):
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    ramp = np.linspace(0, 255, 300 * 200 * 3).reshape(200, 300, 3).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp).save(buffer, format="png")
+    run = nbformat.read(executed(entry, tmp_path / "run.ipynb"), as_version=4)
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    run.cells[1].outputs = [nbformat.v4.new_output("display_data", data={"image/png": picture})]
+    assert run.cells[1].cell_type == "code"
+    nbformat.write(run, tmp_path / "run.ipynb")
+    record(entry.notebook, tmp_path / "run.ipynb", entry.ipynb)
+    recorded = nbformat.read(entry.ipynb, as_version=4).cells[1].outputs[0].data["image/png"]
+    small = np.asarray(Image.open(io.BytesIO(base64.b64decode(recorded))).convert("RGB"))
+    assert np.abs(small.astype(int) - ramp).max() <= 16
+
+
 def test_a_missing_pair_names_the_remedy(entry):
     with pytest.raises(PairError, match="make record PAPER=toy-law"):
         difference(entry.notebook, entry.ipynb)

@@ -29,17 +29,15 @@ def paper_digest(entry: PaperEntry, manifest: Manifest, profile: str, overrides:
     memory = root / ".cache" / "digests.json"
     name = f"{entry.slug} {profile} {json.dumps(overrides or {}, sort_keys=True, default=str)}"
     # parsing notebooks and following imports takes 50 ms a paper: not again while no byte of their inputs changed
-    inputs = [manifest.model_dump_json(), source_digest(root), *map(_file_digest, _inputs(entry, root))]
+    files = (entry.notebook, root / "requirements.lock", Path(__file__))
+    at_hand = json.dumps({name: _data_at_hand(name) for name in manifest.data})
+    inputs = [manifest.model_dump_json(), at_hand, source_digest(root), *map(_file_digest, files)]
     key = hashlib.sha256("\n".join(inputs).encode()).hexdigest()
     known = _remembered(memory)
     if known.get(name, [None])[0] != key:
         known[name] = [key, _paper_digest(entry, manifest, profile, overrides or {}, root)]
         _remember(memory, known)
     return known[name][1]
-
-
-def _inputs(entry: PaperEntry, root: Path) -> tuple[Path, ...]:
-    return entry.notebook, root / "requirements.lock", Path(__file__)
 
 
 def _remembered(memory: Path) -> dict[str, list[str]]:

@@ -28,8 +28,3 @@ def _parse(text: str, path: Path) -> NotebookNode:
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"{path.stem[:50]}-{index:02d}"
     return notebook
-
-
-def sources(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Type and source of each cell: what has to agree between a notebook, its pair and its runs."""
-    return [(cell.cell_type, cell.source.rstrip()) for cell in notebook.cells]

@@ -17,7 +17,7 @@ from jupytext.compare import NotebookDifference, compare_notebooks
 from nbformat import NotebookNode
 
 from replica.book.errors import PairError
-from replica.book.notebook_text import read_notebook, sources
+from replica.book.notebook_text import read_notebook
 
 MAX_RECORDED_CELL = 2_000_000
 
@@ -55,18 +55,19 @@ def update_pair(notebook: Path, pair: Path) -> bool:
 def record(notebook: Path, executed: Path, pair: Path) -> bool:
     """Refresh ``pair`` with the outputs of ``executed``, stripped of times, ids and stderr. True when it changed.
 
-    Raises :class:`PairError` when ``executed`` ran other code than the text holds now.
+    Prose may have changed since the run. Raises :class:`PairError` when ``executed`` ran other code than the text
+    holds now.
     """
     fresh = read_notebook(notebook)
     run = nbformat.read(executed, as_version=4)
-    if sources(run) != sources(fresh):
+    cells, ran = _code_cells(fresh), _code_cells(run)
+    if [cell.source.rstrip() for cell in ran] != [cell.source.rstrip() for cell in cells]:
         raise PairError(
             f"the last run of {notebook.stem} was of other cells than {notebook.name} holds now; "
             f"run `make reproduce PAPER={notebook.stem}` first"
         )
-    for cell, done in zip(fresh.cells, run.cells, strict=True):
-        if cell.cell_type == "code":
-            cell["outputs"] = [clean for output in done.outputs if (clean := _clean_output(output)) is not None]
+    for cell, done in zip(cells, ran, strict=True):
+        cell["outputs"] = [clean for output in done.outputs if (clean := _clean_output(output)) is not None]
     return write_pair(fresh, pair)
 
 
@@ -100,8 +101,12 @@ def _smaller(png: str) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii") + "\n"
 
 
+def _code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def _any_outputs(notebook: NotebookNode) -> bool:
-    return any(cell.cell_type == "code" and cell.outputs for cell in notebook.cells)
+    return any(cell.outputs for cell in _code_cells(notebook))
 
 
 def _clean_output(output: Any) -> NotebookNode | None:
