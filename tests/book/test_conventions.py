@@ -42,6 +42,7 @@ SPOILED = {
     "claims not compared": (", nbval-check-output", "", "nbval-check-output"),
     "no conventions table": ("## Conventions and choices", "## Choices", "## Conventions and choices"),
     "two titles": ("## Setup", "# Setup", "one heading of the first level"),
+    "another title": ("# A toy law", "# A joy law", "expected the heading `# A toy law`"),
     "label without the slug": ("Nothing.", "(eq-law)=\nNothing.", "'eq-law'"),
     "not Python": ("fig, ax = plt.subplots()", "fig, ax = plt.subplots(", "not valid Python"),
     "a cell too long": ("ax.plot(x, x)\n", "ax.plot(x, x)\n" * 60, "move physics"),

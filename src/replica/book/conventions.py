@@ -29,7 +29,7 @@ def faults(entry: PaperEntry) -> list[str]:
         notebook = read_notebook(entry.notebook)
     except ReplicaError as error:
         return str(error).splitlines()
-    found = [*_unfilled(entry), *_parameters(entry, manifest, notebook), *_structure(entry, notebook)]
+    found = [*_unfilled(entry), *_parameters(entry, manifest, notebook), *_structure(entry, manifest, notebook)]
     if not any(fault.endswith("not valid Python") for fault in found):
         found += [*_figures(entry, manifest, notebook), *_claims(entry, manifest, notebook)]
     return [*found, *_pair(entry)]
@@ -57,12 +57,15 @@ def _parameters(entry: PaperEntry, manifest: Manifest, notebook: NotebookNode) -
             yield str(error)
 
 
-def _structure(entry: PaperEntry, notebook: NotebookNode) -> Iterator[str]:
+def _structure(entry: PaperEntry, manifest: Manifest, notebook: NotebookNode) -> Iterator[str]:
     name = entry.notebook.name
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     headings = re.findall(r"^(#+) (.+)$", prose, re.MULTILINE)
     if [level for level, _ in headings].count("#") != 1:
         yield f"{name}: expected one heading of the first level, the title"
+    elif headings[0][1].strip() != manifest.title:
+        came = headings[0][1].strip()
+        yield f"{name}: expected the heading `# {manifest.title}`, as in the manifest; came `# {came}`"
     titles = [title.strip() for _, title in headings]
     for section in SECTIONS:
         if section not in titles:
