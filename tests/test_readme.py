@@ -16,7 +16,7 @@ def test_the_python_runs_and_says_what_its_comments_say(readme):
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     names: dict = {}
     exec(code, names)
-    bits = names["fp_entropy_closed"]("gaussian", precision=11)
+    bits = names["fp_entropy_closed"]("normal", precision=11)
     assert f"{bits:.2f}" in code
 
 
