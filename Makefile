@@ -65,7 +65,7 @@ serve: book
 	@echo "http://localhost:$(PORT)/ (Ctrl-C stops it)"; $(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory build/html
 
 test: install
-	@$(BIN)/python -m pytest -n auto $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST)
 
 # nbval runs each recorded notebook at quick and compares its claims table; one worker a notebook
 check-notebooks: install
