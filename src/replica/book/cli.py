@@ -114,10 +114,14 @@ def reproduce(
     profile: AtProfile = Profile.quick,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Cores to use; all when not given.")] = None,
     executor: Annotated[str | None, typer.Option(help="A Snakemake executor plugin, such as slurm.")] = None,
-    book: Annotated[bool, typer.Option(help="Build the book afterwards.")] = True,
+    book: Annotated[bool | None, typer.Option(help="Build the book afterwards; by default at quick only.")] = None,
     snakemake: Annotated[str, typer.Option(help="More arguments for Snakemake, as one text.")] = "",
 ) -> None:
-    """Execute papers through Snakemake, redoing only what changed; then build the book."""
+    """Execute papers through Snakemake, redoing only what changed; then build the book.
+
+    The book shows the results of one profile, so only `quick` builds it unasked: a smoke run, or one paper at full
+    scale, must not empty the pages of all others.
+    """
     import os
     import shlex
 
@@ -131,7 +135,7 @@ def reproduce(
             jobs=jobs or os.cpu_count() or 1,
             executor=executor or None,
             extra_args=shlex.split(snakemake),
-            build_book=book,
+            build_book=profile is Profile.quick if book is None else book,
         )
     )
 
