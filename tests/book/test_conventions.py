@@ -1,11 +1,14 @@
 """The conventions check names what is missing, and a scaffolded paper is told precisely what to fill in."""
 
+import nbformat
 import pytest
 
 from replica.book.catalogue import find, papers, suggest
+from replica.book.claims import missing
 from replica.book.conventions import faults
 from replica.book.errors import ReplicaError, UnknownPaper
 from replica.book.pairs import update_pair
+from replica.book.paper import ClaimsTable
 from replica.book.scaffold import scaffold
 
 from .toy import MANIFEST, NOTEBOOK
@@ -62,6 +65,19 @@ def test_a_pair_out_of_step_is_named(entry):
     update_pair(entry.notebook, entry.ipynb)
     entry.notebook.write_text(NOTEBOOK.replace("find that", "show that"))
     assert any("out of step" in fault and "make record" in fault for fault in faults(entry))
+
+
+def test_a_recorded_table_of_claims_that_were_reworded_since_is_named(entry):
+    update_pair(entry.notebook, entry.ipynb)
+    pair = nbformat.read(entry.ipynb, as_version=4)
+    table = ClaimsTable([missing(name, claim) for name, claim in entry.manifest().claims.items()])
+    (claims,) = (cell for cell in pair.cells if "claims" in cell.metadata.get("tags", []))
+    claims.outputs = [nbformat.v4.new_output("execute_result", {"text/html": table._repr_html_()}, execution_count=1)]
+    claims.execution_count = 1
+    nbformat.write(pair, entry.ipynb)
+    assert faults(entry) == []
+    entry.manifest_path.write_text(MANIFEST.replace('source: "Eq. 2"', 'source: "Equation 2 & 3"'))
+    assert ["toy-law.ipynb shows other claims than toy-law.yml (rough)" in fault for fault in faults(entry)] == [True]
 
 
 def test_a_scaffolded_paper_is_told_what_to_fill_in(entry, make_project):

@@ -57,6 +57,7 @@ CHANGES = {
     "a module imported in a function": ("src/replica/toys/lazy.py", "1", "2"),
     "a package on the way": ("src/replica/toys/__init__.py", "Toys", "Joys"),
     "an expectation": ("notebooks/kernels/toy-law.yml", "atol: 0.1", "atol: 0.2"),
+    "a source, which the claims table shows": ("notebooks/kernels/toy-law.yml", "source: ", "source: see "),
     "the lock": ("requirements.lock", "numpy==", "numpy==1"),
 }
 UNCHANGED = {

@@ -10,10 +10,12 @@ from typing import Any
 from nbformat import NotebookNode
 
 from replica.book.catalogue import PaperEntry
+from replica.book.claims import missing
 from replica.book.errors import ReplicaError
 from replica.book.manifest import Manifest
 from replica.book.notebook_text import read_notebook
 from replica.book.pairs import difference, read_pair
+from replica.book.paper import table_row
 from replica.book.profiles import declared, resolve
 
 FILL_IN = "FILL IN"
@@ -32,7 +34,7 @@ def faults(entry: PaperEntry) -> list[str]:
     found = [*_unfilled(entry), *_parameters(entry, manifest, notebook), *_structure(entry, manifest, notebook)]
     if not any(fault.endswith("not valid Python") for fault in found):
         found += [*_figures(entry, manifest, notebook), *_claims(entry, manifest, notebook)]
-    return [*found, *_pair(entry)]
+    return [*found, *_pair(entry, manifest)]
 
 
 def _unfilled(entry: PaperEntry) -> Iterator[str]:
@@ -121,7 +123,7 @@ def _claims(entry: PaperEntry, manifest: Manifest, notebook: NotebookNode) -> It
         yield f"{name}: the claims cell needs the tag nbval-check-output"
 
 
-def _pair(entry: PaperEntry) -> Iterator[str]:
+def _pair(entry: PaperEntry, manifest: Manifest) -> Iterator[str]:
     remedy = f"`make record PAPER={entry.slug}`"
     try:
         differs = difference(entry.notebook, entry.ipynb)
@@ -130,8 +132,19 @@ def _pair(entry: PaperEntry) -> Iterator[str]:
         return
     if differs:
         yield f"{entry.ipynb.name} is out of step with {entry.notebook.name}; {remedy} renews it. {differs}"
-    elif not any(cell.outputs for cell in _code(read_pair(entry.ipynb))):
+        return
+    recorded = _code(read_pair(entry.ipynb))
+    if not any(cell.outputs for cell in recorded):
         yield f"{entry.ipynb.name} has no recorded outputs; {remedy} takes them from the last quick run"
+        return
+    shown = [output for cell in recorded if "claims" in _tags(cell) for output in cell.outputs]
+    table = "".join(output.get("data", {}).get("text/html", "") for output in shown)
+    stale = [name for name, claim in manifest.claims.items() if table_row(missing(name, claim)) not in table]
+    if stale:
+        yield (
+            f"{entry.ipynb.name} shows other claims than {entry.manifest_path.name} ({', '.join(stale)}); "
+            f"`make reproduce` and {remedy} renew it"
+        )
 
 
 def _code(notebook: NotebookNode) -> list[NotebookNode]:

@@ -70,7 +70,10 @@ def _paper_digest(entry: PaperEntry, manifest: Manifest, profile: str, overrides
         "code": code,
         "modules": {name: _file_digest(path) for name, path in _closure_paths(entry.notebook, root).items()},
         "claims": {
-            name: [claim.model_dump(mode="json", include={"expect", "statistical"}), bool(claim.known_discrepancy)]
+            name: [
+                claim.model_dump(mode="json", include={"expect", "source", "statistical"}),
+                bool(claim.known_discrepancy),
+            ]
             for name, claim in manifest.claims.items()
         },
         "figures": list(manifest.figures),

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def table_row(record: claims_.ClaimRecord) -> str:
+    """What the claims table says of a claim before the verdict: name, source and expectation, as HTML cells."""
+    return "".join(f"<td>{html.escape(cell)}</td>" for cell in (record.id, record.source, record.expect_text))
+
+
 class ClaimsTable:
     """The verdicts of a run as a table. It shows no measured digits: they differ between CPUs in the last places,
     and this table is compared with the recorded one."""
@@ -38,9 +43,9 @@ class ClaimsTable:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("", "claim", "source", "expected", "verdict"))
         body = ""
-        for name, source, expected, verdict in self._rows():
-            cells = (claims_.VERDICT_MARKS[verdict], name, source, expected, verdict)
-            body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        for entry in self.records:
+            mark = claims_.VERDICT_MARKS[entry.verdict]
+            body += f"<tr><td>{mark}</td>{table_row(entry)}<td>{entry.verdict}</td></tr>"
         return f'<table class="replica-claims"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
