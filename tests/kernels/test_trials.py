@@ -14,6 +14,7 @@ from replica.kernels.fully_connected import wide_network_kernels
 from replica.kernels.regression import kernel_ridge_predict
 from replica.kernels.spectra import empirical_eigensystem, sphere_spectrum
 from replica.kernels.trials import (
+    draw_samples,
     draw_subsets,
     finite_domain_trials,
     gaussian_feature_trials,
@@ -190,3 +191,18 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_samples_are_drawn_with_replacement_by_mass():
+    rng = np.random.default_rng(0)
+    drawn = draw_samples([0.5, 0.5, 0.0], 4, 20_000, rng)
+    assert drawn.shape == (20_000, 4)
+    counts = np.bincount(drawn.ravel(), minlength=3)
+    assert counts[2] == 0
+    assert counts[0] / counts.sum() == pytest.approx(0.5, abs=4 * 0.5 / 80_000**0.5)
+    assert draw_samples(2, 3, 5, rng).max() <= 1  # more draws than points: some repeat
+    for mass in ([0.5, 0.6], [1.5, -0.5], 0, []):
+        with pytest.raises(ValueError, match="probabilities"):
+            draw_samples(mass, 2, 2, rng)
+    with pytest.raises(ValueError, match="n >= 1"):
+        draw_samples(3, 0, 2, rng)

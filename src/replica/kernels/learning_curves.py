@@ -5,10 +5,8 @@ One scalar :math:`\kappa`, the implicit regularisation, fixes every first and se
 .. math:: n=\sum_im_i\frac{\lambda_i}{\lambda_i+\kappa}+\frac{\delta}{\kappa},\qquad
           \mathcal L_i=\frac{\lambda_i}{\lambda_i+\kappa}.
 
-Two notations are in use. Here :math:`\kappa` is that of Simon et al. (arXiv 2110.03922); that of Bordelon, Canatar and
-Pehlevan (arXiv 2002.02561, 2006.13198) is :math:`\kappa_{BCP}=n\kappa`, with
-:math:`\gamma=\frac1n\sum_im_i\mathcal L_i^2`, and their generalisation error leaves the noise out:
-:math:`E_g=\mathcal E-\epsilon^2`. Both are attributes of :class:`KRRPrediction`.
+The notation is that of Simon et al. (arXiv 2110.03922); :mod:`replica.kernels.notation` converts to and from that of
+Bordelon, Canatar and Pehlevan (arXiv 2002.02561, 2006.13198).
 """
 
 from __future__ import annotations
@@ -131,7 +129,13 @@ class KRRPrediction:
     """
 
     eigenvalues: Array
+    """Shape (L,)."""
     multiplicity: Array
+    """Shape (L,)."""
+    target_power: Array
+    """Power of the targets in each level, shape (*T, L)."""
+    noise_var: float
+    r""":math:`\epsilon^2`."""
     n: Array
     ridge: Array
     kappa: Array
@@ -155,14 +159,21 @@ class KRRPrediction:
         return learnability(self.eigenvalues, self.kappa)
 
     @property
-    def gamma(self) -> Array:
-        r""":math:`\gamma=\sum_im_i\mathcal L_i^2/n` of Bordelon, Canatar and Pehlevan, shape S."""
-        return self.mode_sum_squares / self.n
+    def mode_errors(self) -> Array:
+        r"""Squared error of the learned coefficients, summed over each level, shape (*S, *T, L).
 
-    @property
-    def kappa_bcp(self) -> Array:
-        r""":math:`n\kappa`, the :math:`\kappa` of Bordelon, Canatar and Pehlevan, shape S."""
-        return self.n * self.kappa
+        :math:`E_D[\sum_{i\in\text{level}}(\hat v_i-v_i)^2]=(1-\mathcal L_i)^2v_i^2+m_i\mathcal L_i^2\mathcal E/n`,
+        from the covariance :math:`\mathrm{Cov}[\hat v_i,\hat v_j]=\delta_{ij}\mathcal L_i^2\mathcal E/n`. The levels add
+        up to :math:`\mathcal E-\epsilon^2`. The :math:`E_\rho` of Bordelon, Canatar and Pehlevan, in
+        :mod:`replica.kernels.notation`, is another split of the same sum.
+        """
+        occupation = self._for_targets(self.learnability, self.learnability.shape[-1:])
+        variance = self.multiplicity * occupation**2 / self._for_targets(self.n)[..., None]
+        return (1 - occupation) ** 2 * self.target_power + variance * self.test_risk[..., None]
+
+    def _for_targets(self, values: Array, last: tuple[int, ...] = ()) -> Array:
+        """``values`` of shape (*S, *last) with axes of length one inserted for the targets."""
+        return values.reshape(self.n.shape + (1,) * (self.target_power.ndim - 1) + last)
 
     def finite_population_test_risk(self, population: int) -> Array:
         r"""Test risk on the points left over when training points are drawn from a population of ``M`` of them.
@@ -177,7 +188,7 @@ class KRRPrediction:
         """
         if not population > self.n.max():
             raise ValueError(f"population must exceed the number of samples {self.n.max():g}; got {population}")
-        n = self.n.reshape(self.n.shape + (1,) * (self.test_risk.ndim - self.n.ndim))
+        n = self._for_targets(self.n)
         return (population * self.test_risk - n * self.train_risk) / (population - n)
 
 
@@ -257,10 +268,10 @@ def krr_risk(
     variance = np.multiply(overfit.reshape(extend) - 1, bias, out=np.zeros_like(bias), where=bias > 0)
     with np.errstate(invalid="ignore"):
         train = np.nan_to_num(unexplained.reshape(extend) ** 2 * test, nan=0.0)
-    return KRRPrediction(lam, mult, n, ridge, kappa, squares, overfit, bias, variance, test, train)
+    return KRRPrediction(lam, mult, power, noise_var, n, ridge, kappa, squares, overfit, bias, variance, test, train)
 
 
-def mean_squared_gradient(prediction: KRRPrediction, target_power: ArrayLike, gradient_norms: ArrayLike) -> Array:
+def mean_squared_gradient(prediction: KRRPrediction, gradient_norms: ArrayLike) -> Array:
     r"""Mean squared gradient :math:`E\|\nabla\hat f\|^2` of the learned function over inputs and data sets.
 
     :math:`\sum_ig_i\left(\mathcal L_i^2v_i^2+\mathcal E\,m_i\mathcal L_i^2/n\right)`, for domains on which the
@@ -270,8 +281,7 @@ def mean_squared_gradient(prediction: KRRPrediction, target_power: ArrayLike, gr
     Parameters
     ----------
     prediction : KRRPrediction
-        From :func:`krr_risk` with the same ``target_power``.
-    target_power : array, shape (L,) or (..., L)
+        From :func:`krr_risk`.
     gradient_norms : array, shape (L,)
         :math:`g_i\ge0`.
 
@@ -282,21 +292,17 @@ def mean_squared_gradient(prediction: KRRPrediction, target_power: ArrayLike, gr
     Raises
     ------
     ValueError
-        If shapes do not fit or a gradient norm is negative.
+        If there is not one gradient norm >= 0 for each level.
 
     References
     ----------
     Simon et al., arXiv 2110.03922, Section 6 (mean squared gradient).
     """
     g = np.asarray(gradient_norms, dtype=np.float64)
-    power = np.asarray(target_power, dtype=np.float64)
     levels = prediction.eigenvalues.size
     if g.shape != (levels,) or not np.isfinite(g).all() or (g < 0).any():
         raise ValueError(f"gradient_norms must hold a number >= 0 for each of the {levels} levels; got shape {g.shape}")
-    if prediction.n.shape + power.shape[:-1] != prediction.test_risk.shape or power.shape[-1] != levels:
-        raise ValueError("target_power must be the one the prediction was made for")
     squared = prediction.learnability**2 * g
-    signal = np.tensordot(squared, power, axes=(-1, -1))
-    extend = prediction.n.shape + (1,) * (power.ndim - 1)
-    noise = (squared @ prediction.multiplicity / prediction.n).reshape(extend)
+    signal = np.tensordot(squared, prediction.target_power, axes=(-1, -1))
+    noise = prediction._for_targets(squared @ prediction.multiplicity / prediction.n)
     return signal + noise * prediction.test_risk

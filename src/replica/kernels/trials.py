@@ -46,6 +46,35 @@ def draw_subsets(population: int, n: int, trials: int, rng: np.random.Generator)
     return np.argsort(rng.random((trials, population)), axis=1)[:, :n]
 
 
+def draw_samples(mass: ArrayLike | int, n: int, trials: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    r"""Draw ``trials`` training sets of ``n`` points WITH replacement, as the theory assumes; shape (trials, n).
+
+    Points may repeat, which makes the Gram matrix singular: regress with a ridge.
+
+    Parameters
+    ----------
+    mass : array, shape (M,), or int
+        Probabilities :math:`p_\mu\ge0` that sum to 1, or the number of equally likely points.
+    n, trials : int
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    ValueError
+        If the masses are no probabilities, or ``n`` or ``trials`` is below 1.
+    """
+    p = (
+        np.full(int(mass), 1 / int(mass))
+        if np.ndim(mass) == 0 and int(mass) > 0
+        else np.asarray(mass, dtype=np.float64)
+    )
+    if p.ndim != 1 or not p.size or not (p >= 0).all() or not abs(p.sum() - 1) < 1e-9:
+        raise ValueError("mass must hold probabilities >= 0 that sum to 1, or be the number of points")
+    if n < 1 or trials < 1:
+        raise ValueError(f"need n >= 1 and trials >= 1; got {n} and {trials}")
+    return rng.choice(p.size, size=(trials, n), p=p / p.sum())
+
+
 def score(predictions: ArrayLike, targets: ArrayLike, subsets: ArrayLike) -> Scores:
     """Score learned functions known on every point of a finite domain, wherever they come from.
 
