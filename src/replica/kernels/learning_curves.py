@@ -163,7 +163,7 @@ class KRRPrediction:
         r"""Squared error of the learned coefficients, summed over each level, shape (*S, *T, L).
 
         :math:`E_D[\sum_{i\in\text{level}}(\hat v_i-v_i)^2]=(1-\mathcal L_i)^2v_i^2+m_i\mathcal L_i^2\mathcal E/n`,
-        from the covariance :math:`\mathrm{Cov}[\hat v_i,\hat v_j]=\delta_{ij}\mathcal L_i^2\mathcal E/n`. The levels add
+        from :math:`\mathrm{Cov}[\hat v_i,\hat v_j]=\delta_{ij}\mathcal L_i^2\mathcal E/n`. The levels add
         up to :math:`\mathcal E-\epsilon^2`. The :math:`E_\rho` of Bordelon, Canatar and Pehlevan, in
         :mod:`replica.kernels.notation`, is another split of the same sum.
         """
