@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
+from sklearn.kernel_ridge import KernelRidge
 
 from replica.kernels.domains import hypercube_points, parity
 from replica.kernels.fully_connected import wide_network_gram, wide_network_kernels
 from replica.kernels.learning_curves import krr_risk, solve_kappa
 from replica.kernels.spectra import sphere_spectrum
-from replica.kernels.trials import draw_subsets, finite_domain_trials, ridge_path_trials
+from replica.kernels.trials import draw_subsets, finite_domain_trials, nested_trials, ridge_path_trials
 from replica.networks.ensembles import Architecture, initialise, train_centred
 
 
@@ -19,6 +21,60 @@ def test_solve_kappa(benchmark, modes):
     lam = np.arange(1, modes + 1.0) ** -2
     kappa = benchmark(solve_kappa, lam, np.array([10.0, 30.0, 90.0]))
     assert (kappa > 0).all()
+
+
+def a_million_levels():
+    rng = np.random.default_rng(0)
+    return rng.permutation(np.arange(1, 1e6 + 1) ** -1.5), rng.integers(1, 100, 1_000_000).astype(float)
+
+
+def test_solve_kappa_for_a_million_levels(benchmark):
+    lam, mult = a_million_levels()
+    assert benchmark(solve_kappa, lam, 1e4, 1e-6, mult) > 0
+
+
+def test_solve_kappa_for_a_million_levels_with_scipy(benchmark):
+    """The same root by a general root finder, which does not know where it is."""
+    lam, mult = a_million_levels()
+
+    def excess(log_kappa):
+        kappa = np.exp(log_kappa)
+        return mult @ (lam / (lam + kappa)) + 1e-6 / kappa - 1e4
+
+    top = np.log((1e-6 + mult @ lam) / 1e4)
+    root = benchmark.pedantic(brentq, (excess, np.log(1e-10), top), {"xtol": 1e-12}, rounds=3)
+    assert np.exp(root) == pytest.approx(float(solve_kappa(lam, 1e4, 1e-6, mult)), rel=1e-9)
+
+
+def a_learning_curve():
+    """20 sample sizes up to 1000, 50 training sets, out of 2000 points."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 20))
+    gram = wide_network_gram(x, hidden_layers=2).ntk
+    return gram, x[:, :1], draw_subsets(2000, 1000, 50, rng), np.geomspace(10, 1000, 20).astype(int)
+
+
+def test_learning_curve(benchmark):
+    gram, target, subsets, sizes = a_learning_curve()
+    scores = benchmark.pedantic(nested_trials, (gram, target, subsets, sizes, 1e-3), rounds=2)
+    assert scores.risk.shape == (50, 20, 1)
+
+
+def test_learning_curve_with_scikit_learn(benchmark):
+    """The same regressions one at a time."""
+    gram, target, subsets, sizes = a_learning_curve()
+
+    def curve():
+        model, risk = KernelRidge(alpha=1e-3, kernel="precomputed"), np.empty((50, 20))
+        for t, chosen in enumerate(subsets):
+            for j, n in enumerate(sizes):
+                rows = chosen[:n]
+                model.fit(gram[np.ix_(rows, rows)], target[rows])
+                risk[t, j] = ((model.predict(gram[:, rows]) - target) ** 2).mean()
+        return risk
+
+    risk = benchmark.pedantic(curve, rounds=1)
+    np.testing.assert_allclose(risk, nested_trials(gram, target, subsets, sizes, 1e-3).risk[..., 0], rtol=1e-6)
 
 
 def test_deep_bootstrap_curves(benchmark):

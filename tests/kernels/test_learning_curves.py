@@ -53,6 +53,15 @@ def test_laws_of_learnability(lam, n, ridge, i):
     assert (np.delete(shifted, i) <= np.delete(base, i) + slack).all()  # ... at the others' expense
 
 
+@pytest.mark.parametrize(("n", "ridge"), [(3.0, 0.0), (500.0, 1e-8), (2e4, 0.0), (90.0, 0.3)])
+def test_many_eigenvalues_are_solved_as_exactly_as_few(n, ridge):
+    rng = np.random.default_rng(0)
+    lam = rng.permutation(np.concatenate([np.exp(rng.normal(-8, 4, 30_000)), np.zeros(50)]))
+    mult = rng.integers(1, 9, lam.size).astype(float)
+    kappa = solve_kappa(lam, n, ridge, mult)
+    assert abs(residual(lam, n, ridge, kappa, mult)) < 1e-12
+
+
 def test_broadcasting_and_multiplicity():
     lam, mult = np.array([1.0, 0.3, 0.01]), np.array([1.0, 4.0, 20.0])
     n, ridge = np.array([3.0, 10.0, 24.0])[:, None], np.array([0.0, 0.1])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replica.kernels.domains import gegenbauer_normalized, hypercube_points, parity, sample_sphere, sphere_degeneracy
-from replica.kernels.fully_connected import wide_network_kernels
+from replica.kernels.fully_connected import wide_network_gram, wide_network_kernels
 from replica.kernels.regression import kernel_ridge_predict
 from replica.kernels.spectra import empirical_eigensystem, sphere_spectrum
 from replica.kernels.trials import (
@@ -18,6 +18,7 @@ from replica.kernels.trials import (
     draw_subsets,
     finite_domain_trials,
     gaussian_feature_trials,
+    nested_trials,
     ridge_path_trials,
     score,
     sphere_trials,
@@ -206,3 +207,27 @@ def test_samples_are_drawn_with_replacement_by_mass():
             draw_samples(mass, 2, 2, rng)
     with pytest.raises(ValueError, match="n >= 1"):
         draw_samples(3, 0, 2, rng)
+
+
+def test_nested_training_sets_are_those_regressed_one_by_one(monkeypatch):
+    rng = np.random.default_rng(0)
+    gram = wide_network_gram(rng.normal(size=(40, 3)), hidden_layers=1).ntk
+    targets, sizes, subsets = rng.normal(size=(40, 2)), [1, 7, 40], draw_subsets(40, 40, 5, rng)
+    whole = nested_trials(gram, targets, subsets, sizes, 0.01)
+    for j, n in enumerate(sizes):
+        one = finite_domain_trials(gram, targets, subsets[:, :n], 0.01)
+        for field, expected in zip(whole, one, strict=True):
+            np.testing.assert_allclose(field[:, j], expected, rtol=1e-8, atol=1e-12)
+    monkeypatch.setattr("replica.kernels.trials.BATCH", 2 * 40 * 40)  # two trials at a time
+    np.testing.assert_allclose(nested_trials(gram, targets, subsets, sizes, 0.01).risk, whole.risk, rtol=1e-10)
+
+
+def test_nested_trials_refuse_what_they_cannot_solve():
+    gram, targets = np.ones((4, 4)), np.ones((4, 1))
+    subsets = draw_subsets(4, 3, 2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="repeated or outnumber"):
+        nested_trials(gram, targets, subsets, [3])
+    with pytest.raises(ValueError, match="between 1 and 3"):
+        nested_trials(gram, targets, subsets, [4])
+    with pytest.raises(ValueError, match="need gram"):
+        nested_trials(gram, targets[:2], subsets, [2])

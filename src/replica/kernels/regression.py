@@ -51,6 +51,14 @@ def as_ridge(ridge: float) -> float:
     return ridge
 
 
+def not_positive_definite(ridge: float) -> str:
+    """What is wrong with a training set whose regularised Gram matrix cannot be solved with."""
+    return (
+        "the Gram matrix is singular to working precision: training points are repeated or outnumber the kernel's "
+        f"modes; use distinct points or a ridge larger than {ridge:g}"
+    )
+
+
 def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: float = 0.0) -> Array:
     r"""Dual coefficients :math:`a=(K+\delta I)^{-1}y` of kernel ridge regression.
 
@@ -87,10 +95,7 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
     if not np.isfinite(y).all():
         raise ValueError("targets must be finite; they hold NaN or infinity")
     n = gram.shape[-1]
-    singular = (
-        "the Gram matrix is singular to working precision: training points are repeated or outnumber the kernel's "
-        f"modes; use distinct points or a ridge larger than {ridge:g}"
-    )
+    singular = not_positive_definite(ridge)
     try:
         coefficients = np.linalg.solve(gram + ridge * np.eye(n), y)
     except np.linalg.LinAlgError as error:

@@ -12,12 +12,22 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
 
 from replica.kernels.domains import sample_sphere, zonal_harmonic, zonal_series
-from replica.kernels.regression import as_gram, as_ridge, kernel_ridge_coefficients, kernel_ridge_predict
+from replica.kernels.regression import (
+    as_gram,
+    as_ridge,
+    kernel_ridge_coefficients,
+    kernel_ridge_predict,
+    not_positive_definite,
+)
 from replica.kernels.spectra import Spectrum, as_eigenvalues
 
 Array = NDArray[np.float64]
+
+#: Floats of a batch of Gram matrices between training and all points.
+BATCH = 20_000_000
 
 
 class Scores(NamedTuple):
@@ -139,6 +149,59 @@ def finite_domain_trials(gram: ArrayLike, targets: ArrayLike, subsets: ArrayLike
     k_train = k[subsets[:, :, None], subsets[:, None, :]]
     k_test = np.swapaxes(k[subsets], 1, 2)
     return score(kernel_ridge_predict(k_train, k_test, f[subsets], ridge), f, subsets)
+
+
+def nested_trials(
+    gram: ArrayLike, targets: ArrayLike, subsets: ArrayLike, sizes: ArrayLike, ridge: float = 0.0
+) -> Scores:
+    r"""Whole learning curves: the first ``n`` points of every training set, for each ``n`` in ``sizes``.
+
+    With :math:`K_{DD}+\delta I=LL^\top` for the largest set, the leading blocks :math:`L_n` factor all smaller ones,
+    and :math:`z=L^{-1}y` holds those of all of them: :math:`a_n=L_n^{-\top}z_{1..n}`. One factorisation a trial
+    does for all sizes; points of one curve are therefore correlated, their means and standard errors are right.
+
+    Parameters
+    ----------
+    gram : array, shape (M, M)
+        Kernel between all points of the domain, which carry equal probability.
+    targets : array, shape (M, C)
+    subsets : int array, shape (T, n_max)
+        Training points in the order in which they are added, from :func:`draw_subsets`.
+    sizes : int array, shape (S,)
+        Sample sizes between 1 and ``n_max``.
+    ridge : float
+
+    Returns
+    -------
+    Scores
+        Arrays of shape (T, S, C).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or the Gram matrix of a training set is not positive definite to working precision.
+    """
+    k, f, subsets = as_gram(gram, "gram"), np.asarray(targets, dtype=np.float64), np.asarray(subsets)
+    sizes, ridge = np.asarray(sizes, dtype=np.int64), as_ridge(ridge)
+    if k.ndim != 2 or f.ndim != 2 or len(f) != len(k) or subsets.ndim != 2:
+        raise ValueError(f"need gram (M, M), targets (M, C), subsets (T, n); got {k.shape}, {f.shape}, {subsets.shape}")
+    if sizes.ndim != 1 or not sizes.size or sizes.min() < 1 or sizes.max() > subsets.shape[1]:
+        raise ValueError(f"sizes must lie between 1 and {subsets.shape[1]}, the points of a training set; got {sizes}")
+    subsets = subsets[:, : sizes.max()]
+    out = np.empty((4, len(subsets), sizes.size, f.shape[1]))
+    batch = max(1, BATCH // (len(k) * subsets.shape[1]))
+    for start in range(0, len(subsets), batch):
+        chosen = subsets[start : start + batch]
+        try:
+            factor = np.linalg.cholesky(k[chosen[:, :, None], chosen[:, None]] + ridge * np.eye(chosen.shape[1]))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(not_positive_definite(ridge)) from error
+        z = solve_triangular(factor, f[chosen], lower=True, check_finite=False)
+        rows = k[chosen]
+        for j, n in enumerate(sizes):
+            a = solve_triangular(factor[:, :n, :n], z[:, :n], lower=True, trans=1, check_finite=False)
+            out[:, start : start + batch, j] = score(np.swapaxes(rows[:, :n], 1, 2) @ a, f, chosen[:, :n])
+    return Scores(*out)
 
 
 def ridge_path_trials(gram: ArrayLike, target: ArrayLike, subsets: ArrayLike, ridges: ArrayLike) -> tuple[Array, Array]:
