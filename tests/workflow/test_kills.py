@@ -17,14 +17,7 @@ from tests.workflow.toy import Project, descendants, running, wait_for
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are tied to each other by Linux's own means")
 
 
-@pytest.fixture
-def started(project: Project) -> tuple[Project, subprocess.Popen[str]]:
-    """A `reproduce` of which toy-alpha is done and the two others are in the middle of a cell."""
-    project.hold("toy-beta", "toy-gamma")
-    assert project.replica("run", "toy-alpha").returncode == 0
-    front = project.start("reproduce", "--jobs", "2", "--no-book")
-    wait_for(lambda: all(cell_of(project, slug) == 6 for slug in ("toy-beta", "toy-gamma")))
-    return project, front
+HELD = ("toy-beta", "toy-gamma")
 
 
 def cell_of(project: Project, slug: str) -> int:
@@ -52,43 +45,44 @@ def completes(project: Project, before: dict[str, int]) -> None:
     assert all(entry["verdict"] == "reproduced" for slug in after for entry in project.claims(slug).values())
 
 
+def begin(project: Project) -> tuple[subprocess.Popen[str], list[int]]:
+    """A `reproduce` whose two unfinished papers are held in the middle of a cell, and its processes."""
+    for slug in HELD:
+        (project.root / "results/quick/.status" / f"{slug}.json").unlink(missing_ok=True)
+    front = project.start("reproduce", "--jobs", "2", "--no-book")
+    wait_for(lambda: all(cell_of(project, slug) == 6 for slug in HELD))
+    return front, descendants(front.pid)
+
+
+def gone(tree: list[int]) -> None:
+    wait_for(lambda: not any(running(pid) for pid in tree), seconds=15)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", ["front end", "scheduler", "group"])
-def test_everything_ends_with_the_one_that_was_killed(
-    started: tuple[Project, subprocess.Popen[str]], victim: str
-) -> None:
-    project, front = started
-    tree = descendants(front.pid)
+def test_one_kill_after_the_other(project: Project) -> None:
+    """Each attempt goes on from what the one before left, and at last everything is there."""
+    project.hold(*HELD)
+    assert project.replica("run", "toy-alpha").returncode == 0
     before = project.stamps()
     assert set(before) == {"toy-alpha"}
-    assert len(tree) >= 5  # Snakemake, two jobs, two kernels
-    if victim == "front end":
-        os.kill(front.pid, signal.SIGKILL)
-    elif victim == "scheduler":
-        os.kill(process(tree, "snakemake"), signal.SIGKILL)
-    else:
-        os.killpg(front.pid, signal.SIGKILL)  # kernels have sessions of their own: they must notice
-    front.wait(timeout=30)
-    assert front.returncode != 0
-    wait_for(lambda: not any(running(pid) for pid in tree), seconds=15)
-    assert project.stamps() == before
-    completes(project, before)
-
-
-def test_ctrl_c_ends_everything_and_says_how_to_go_on(started: tuple[Project, subprocess.Popen[str]]) -> None:
-    project, front = started
-    tree = descendants(front.pid)
-    os.killpg(front.pid, signal.SIGINT)  # what a terminal does
-    assert front.wait(timeout=30) == 130
-    wait_for(lambda: not any(running(pid) for pid in tree), seconds=15)
+    for victim in ("front end", "scheduler", "group", "Ctrl-C"):
+        front, tree = begin(project)
+        assert len(tree) >= 5  # Snakemake, two jobs, two kernels
+        if victim == "front end":
+            os.kill(front.pid, signal.SIGKILL)
+        elif victim == "scheduler":
+            os.kill(process(tree, "snakemake"), signal.SIGKILL)
+        elif victim == "group":
+            os.killpg(front.pid, signal.SIGKILL)  # kernels have sessions of their own: they must notice
+        else:
+            os.killpg(front.pid, signal.SIGINT)  # what a terminal does
+        assert front.wait(timeout=30) == 130 if victim == "Ctrl-C" else front.wait(timeout=30) != 0, victim
+        gone(tree)
+        assert project.stamps() == before, victim
     assert "the next `make reproduce` goes on from here" in (project.root / "started.log").read_text()
     assert project.leftovers() == []
 
-
-@pytest.mark.slow
-def test_a_killed_job_is_named_and_the_others_go_on(started: tuple[Project, subprocess.Popen[str]]) -> None:
-    project, front = started
-    tree = descendants(front.pid)
+    front, tree = begin(project)
     os.kill(process(tree, "replica.book.cli run toy-beta"), signal.SIGKILL)
     project.let_go()
     assert front.wait(timeout=60) == 1
