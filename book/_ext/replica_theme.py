@@ -3,13 +3,19 @@ Open Graph tags with stable pictures, and MathJax on pages whose mathematics sta
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+import sys
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 
+from replica.book.links import read_repository
+
+_STAR = re.compile(r"(?<=[(\s])\*(?=[A-Za-z]\w*[.,)\w])(?!\*)")
 SOCIAL_FILE = "_generated/social.json"
 
 
@@ -45,6 +51,33 @@ def drop_launcher(app: Any, doctree: nodes.document, docname: str) -> None:
     for raw in list(doctree.findall(nodes.raw)):
         if "thebe" in raw.astext():
             raw.parent.remove(raw)
+
+
+def escape_stars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings write shapes as ``(*S, L)``, which reStructuredText would take for the start of emphasis."""
+    lines[:] = [_STAR.sub(r"\\*", line) for line in lines]
+
+
+def link_to_source(app: Any, config: Any) -> None:
+    """Let the reference link each function to its lines in the repository."""
+    repository = read_repository(Path(app.srcdir) / "_config.yml")
+
+    def resolve(domain: str, info: dict[str, str]) -> str | None:
+        module = sys.modules.get(info["module"])
+        if module is None:
+            return None
+        path = f"src/{module.__name__.replace('.', '/')}{'/__init__.py' if hasattr(module, '__path__') else '.py'}"
+        page = repository.source(path)
+        found: Any = module
+        for name in info["fullname"].split("."):
+            found = getattr(found, name, None)
+        try:
+            lines, start = inspect.getsourcelines(inspect.unwrap(found))
+        except (TypeError, OSError):  # a constant has no lines of its own
+            return page
+        return f"{page}#L{start}-L{start + len(lines) - 1}"
+
+    config.linkcode_resolve = resolve
 
 
 def _is_thebe(item: Any) -> bool:
@@ -83,7 +116,9 @@ def _plain(title: str) -> str:
 
 
 def setup(app: Any) -> dict[str, bool]:
+    app.connect("config-inited", link_to_source)
     app.connect("builder-inited", load_social)
+    app.connect("autodoc-process-docstring", escape_stars)
     app.connect("doctree-read", mark_math)
     app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)

@@ -10,6 +10,8 @@ import pytest
 from replica.book.errors import ReplicaError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+#: Pages that speak of the real papers and of the whole package.
+FOR_THE_REAL_BOOK = ("kernels.md", "api.md")
 HEADER = """\
 ---
 jupytext:
@@ -208,7 +210,9 @@ def make_project(root: Path) -> Path:
     (root / "src").symlink_to(REPOSITORY / "src")
     shutil.copy(REPOSITORY / "requirements.lock", root)
     shutil.copy(REPOSITORY / "pyproject.toml", root)
-    shutil.copytree(REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__", *FOR_THE_REAL_BOOK)
+    )
     for slug, toy in TOYS.items():
         folder = root / "notebooks" / toy["part"]
         folder.mkdir(parents=True)

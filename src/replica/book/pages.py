@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -122,27 +124,50 @@ def bibliography(pages: list[PaperPage], own: str) -> str:
     return own.rstrip() + "\n\n" + "\n\n".join(bibtex(page.manifest, page.slug) for page in pages) + "\n"
 
 
-def contents(pages: list[PaperPage]) -> str:
-    """The table of contents: parts in the book's order, only those with papers."""
+def contents(pages: list[PaperPage], own: Collection[str] = (), rooms: Iterable[str] = ()) -> str:
+    """The table of contents: parts in the book's order, only those with papers.
+
+    ``own`` names the book's own pages: one that is called like a part opens it. ``rooms`` are the rooms of the package
+    that have a page.
+    """
     parts = [
         {
             "caption": title,
-            "chapters": [{"file": page.docname} for page in pages if page.entry.part == part],
+            "chapters": [{"file": part}] * (part in own)
+            + [{"file": page.docname} for page in pages if page.entry.part == part],
         }
         for part, title in PARTS.items()
+        if any(page.entry.part == part for page in pages)
     ]
     start = ["how-to-read", "gallery", "scorecard", "lessons", "papers"]
-    end = ["how-to-reproduce", "add-a-paper", "references"]
+    end: list[dict[str, Any]] = [{"file": "how-to-reproduce"}, {"file": "add-a-paper"}]
+    sections = [{"file": f"api/{room}"} for room in rooms]
+    if sections:
+        end.append({"file": "api", "sections": sections})
     toc = {
         "format": "jb-book",
         "root": "intro",
         "parts": [
             {"caption": "The book", "chapters": [{"file": name} for name in start]},
-            *[part for part in parts if part["chapters"]],
-            {"caption": "Take part", "chapters": [{"file": name} for name in end]},
+            *parts,
+            {"caption": "Take part", "chapters": [*end, {"file": "references"}]},
         ],
     }
     return yaml.safe_dump(toc, sort_keys=False)
+
+
+def rooms(source: Path) -> dict[str, list[str]]:
+    """The science rooms of the package in the folder ``source`` and their modules, without the machinery."""
+    packages = sorted(path.parent for path in source.glob("*/__init__.py") if path.parent.name != "book")
+    return {
+        package.name: sorted(path.stem for path in package.glob("*.py") if not path.stem.startswith("_"))
+        for package in packages
+    }
+
+
+def room_page(room: str, modules: list[str]) -> str:
+    """The reference of one room, which Sphinx takes from the docstrings."""
+    return render("room.md.j2", room=room, modules=modules)
 
 
 def social(pages: list[PaperPage], picture: str) -> dict[str, dict[str, str]]:

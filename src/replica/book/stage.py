@@ -107,7 +107,10 @@ def _stage(profile: str, root: Path) -> StageReport:
     tracked = tracked_paths(root)
     for page in papers:
         _stage_paper(page, paper_links(repository, tracked, page.entry.part, page.slug), folder)
-    folder.write("_toc.yml", pages.contents(papers))
+    rooms = pages.rooms(root / "src" / "replica") if (own / "api.md").is_file() else {}
+    for room, modules in rooms.items():
+        folder.write(f"api/{room}.md", pages.room_page(room, modules))
+    folder.write("_toc.yml", pages.contents(papers, {path.stem for path in own.glob("*.md")}, rooms))
     folder.write("references.bib", pages.bibliography(papers, (own / "references.bib").read_text(encoding="utf-8")))
     folder.write("gallery.md", pages.gallery(papers, sizes))
     folder.write("scorecard.md", pages.scorecard(papers, totals, profile))

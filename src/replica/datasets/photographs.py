@@ -153,7 +153,7 @@ def radial_power_spectrum(image: np.ndarray, largest: int = 512) -> tuple[np.nda
     Returns
     -------
     frequency : 1, 2, ... n // 2 - 1 cycles per square, (m,)
-    power : mean of |Fourier transform|^2 over the ring [k - 1/2, k + 1/2), (m,)
+    power : mean squared modulus of the Fourier transform over the ring [k - 1/2, k + 1/2), (m,)
     """
     if image.ndim != 2 or min(image.shape) < 8:
         raise ValueError(f"image: expected two dimensions of at least 8 pixels, got shape {image.shape}")

@@ -35,6 +35,7 @@ class Family:
     build: Callable[..., Any]
 
 
+#: The built-in families by name.
 FAMILIES: dict[str, Family] = {
     "normal": Family("Gaussian", {}, lambda scale: stats.norm(scale=scale)),
     "uniform": Family("uniform", {}, lambda scale: stats.uniform(-scale, 2 * scale)),

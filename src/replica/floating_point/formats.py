@@ -171,8 +171,8 @@ def fp_bin_edges(fmt: FloatFormat, rounding: Rounding = "truncate") -> NDArray[n
     Raises
     ------
     ValueError
-        For an unknown rounding, or a format with more than 2**26 bins (see :func:`replica.floating_point.exact.
-        fp_entropy_exact`, which does not enumerate the bins of such formats).
+        For an unknown rounding, or a format with more than 2**26 bins (their entropy is that of
+        :func:`~replica.floating_point.exact.fp_entropy_exact`, which does not enumerate bins).
     """
     _check_rounding(rounding)
     if fmt.binades * fmt.bins_per_binade > _MOST_EDGES:
