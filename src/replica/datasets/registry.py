@@ -146,6 +146,8 @@ class Entry(_Model):
 
 
 class Registry(_Model):
+    """``data/registry.yml`` as it was read: every data set by name, with its aliases and stand-ins checked."""
+
     schema_version: Literal[1] = Field(alias="schema")
     datasets: dict[str, Entry]
 
