@@ -8,8 +8,18 @@ import torch
 
 from replica.kernels.domains import circle_points
 from replica.kernels.fully_connected import wide_network_gram
+from replica.kernels.hermite import hermite_activation
 from replica.kernels.regression import kernel_ridge_predict
-from replica.networks.ensembles import Architecture, Ensemble, forward, initialise, learn_from_subsets, train_centred
+from replica.networks.ensembles import (
+    Architecture,
+    Ensemble,
+    forward,
+    initialise,
+    learn_from_subsets,
+    trace_training,
+    train_centred,
+)
+from replica.networks.tangent_kernels import kernel_gradient_descent, tangent_kernel
 
 
 def setup(networks=3, width=30, hidden_layers=2, dtype=torch.float64, **keywords):
@@ -114,3 +124,140 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(ValueError, match=words):
             Architecture(**keywords)
+
+
+def test_an_activation_can_be_a_function():
+    _, ensemble, x = setup(bias_std=0.0)
+    named = forward(Architecture(2, 30, "sin", bias_std=0.0), ensemble, x)
+    torch.testing.assert_close(forward(Architecture(2, 30, torch.sin, bias_std=0.0), ensemble, x), named)
+    scaled = Architecture(1, 30, lambda z: torch.sin(6 * z), weight_std=1.0, bias_std=0.0)
+    one = initialise(scaled, 2, 3, torch.Generator().manual_seed(1), dtype=torch.float64)
+    steeper = Architecture(1, 30, "sin", weight_std=6.0, bias_std=0.0)
+    torch.testing.assert_close(forward(scaled, one, x), forward(steeper, one, x))
+    phi, _ = hermite_activation([0.0, 1.0, 0.5])
+    series = Architecture(1, 30, phi, weight_std=1.0, bias_std=0.0)
+    z = torch.bmm(x.expand(3, 8, 2), one.weights[0]) / 2**0.5
+    by_hand = torch.bmm(z + 0.5 * (z**2 - 1) / 2**0.5, one.weights[1]).squeeze(-1) / 30**0.5
+    torch.testing.assert_close(forward(series, one, x), by_hand)
+
+
+def test_several_outputs_are_as_many_readouts_on_one_body():
+    architecture, _, x = setup(outputs=3)
+    ensemble = initialise(architecture, 2, 2, torch.Generator().manual_seed(2), dtype=torch.float64)
+    out = forward(architecture, ensemble, x)
+    assert out.shape == (2, 8, 3)
+    single = Architecture(2, 30)
+    for c in range(3):
+        part = Ensemble([*ensemble.weights[:-1], ensemble.weights[-1][..., c : c + 1]], ensemble.biases)
+        torch.testing.assert_close(forward(single, part, x), out[..., c])
+    trained = train_centred(
+        architecture, ensemble, x[:4].repeat(2, 1, 1), torch.eye(4, 3).double().repeat(2, 1, 1), x, learning_rate=0.5
+    )
+    assert trained.predictions.shape == (2, 8, 3)
+    torch.testing.assert_close(trained.predictions[:, :4], torch.eye(4, 3).double().repeat(2, 1, 1), atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("bias_std", [0.0, 0.1])
+def test_a_trace_is_the_same_training(bias_std):
+    architecture, ensemble, x = setup(bias_std=bias_std)
+    y = torch.sign(x[:, 0] + 0.1)
+    trace = trace_training(
+        architecture, ensemble, x[:5], y[:5], x[5:], y[5:], learning_rate=0.1, snapshots=[0, 3, 40]
+    )  # fmt: skip
+    for row, steps in ((1, 3), (2, 40)):
+        alone = train_centred(
+            architecture, ensemble, x[:5].repeat(3, 1, 1), y[:5].repeat(3, 1), x, learning_rate=0.1, max_steps=steps,
+            tolerance=0.0,
+        )  # fmt: skip
+        torch.testing.assert_close(trace.train_loss[row], alone.train_loss)
+        torch.testing.assert_close(trace.test_loss[row], ((alone.predictions[:, 5:] - y[5:]) ** 2).mean(1))
+        right = (torch.sign(alone.predictions[:, :5]) == y[:5]).double().mean(1)
+        torch.testing.assert_close(trace.train_accuracy[row], right)
+    torch.testing.assert_close(trace.predictions, alone.predictions[:, 5:])
+    fitted = forward(architecture, trace.ensemble, x[5:]) - forward(architecture, ensemble, x[5:])
+    torch.testing.assert_close(trace.predictions, fitted)
+    assert trace.steps.tolist() == [0, 3, 40]
+    torch.testing.assert_close(trace.train_loss[0], torch.ones(3).double())
+
+
+def test_a_trace_with_classes_and_own_data_for_each_network():
+    architecture, _, x = setup(networks=2, outputs=3)
+    ensemble = initialise(architecture, 2, 2, torch.Generator().manual_seed(2), dtype=torch.float64)
+    y = torch.eye(3).double()[torch.arange(8) % 3]
+    own = torch.stack([torch.arange(5), torch.arange(3, 8)])
+    trace = trace_training(architecture, ensemble, x[own], y[own], x, y, learning_rate=0.1, snapshots=[20])
+    shared = trace_training(architecture, ensemble, x[:5], y[:5], x, y, learning_rate=0.1, snapshots=[20])
+    torch.testing.assert_close(trace.test_loss[0, 0], shared.test_loss[0, 0])
+    assert not torch.isclose(trace.test_loss[0, 1], shared.test_loss[0, 1])
+    right = (trace.predictions.argmax(-1) == y.argmax(-1)).double().mean(1)
+    torch.testing.assert_close(trace.test_accuracy[0], right)
+
+
+@pytest.mark.parametrize(("hidden_layers", "activation"), [(1, "erf"), (3, "tanh"), (2, "sin")])
+def test_tangent_kernel_is_the_inner_product_of_gradients(hidden_layers, activation):
+    architecture, ensemble, x = setup(networks=2, width=7, hidden_layers=hidden_layers, activation=activation)
+    kernel = tangent_kernel(architecture, ensemble, x[:3], x)
+    layers = len(ensemble.weights)
+    for b in range(2):
+        parameters = [p[b : b + 1].clone().requires_grad_() for p in (*ensemble.weights, *ensemble.biases)]
+        out = forward(architecture, Ensemble(parameters[:layers], parameters[layers:]), x)[0]
+        rows = [torch.cat([g.flatten() for g in torch.autograd.grad(o, parameters, retain_graph=True)]) for o in out]
+        jacobian = torch.stack(rows)
+        torch.testing.assert_close(kernel[b], jacobian[:3] @ jacobian.T)
+    torch.testing.assert_close(tangent_kernel(architecture, ensemble, x)[:, :3], kernel)
+
+
+@pytest.mark.parametrize("hidden_layers", [1, 4])
+def test_tangent_kernels_of_wide_networks_are_the_infinite_one(hidden_layers):
+    architecture = Architecture(hidden_layers, 1000)
+    ensemble = initialise(architecture, 2, 12, torch.Generator().manual_seed(0))
+    x = torch.tensor(circle_points(8), dtype=torch.float32)
+    kernels = tangent_kernel(architecture, ensemble, x[:1], x)[:, 0].numpy()
+    exact = wide_network_gram(x[:1].numpy(), x.numpy(), hidden_layers=hidden_layers).ntk[0]
+    error = kernels.std(axis=0, ddof=1) / np.sqrt(12)
+    assert (np.abs(kernels.mean(axis=0) - exact) < 5 * error + 0.01).all()  # 5 standard errors, and O(1/width)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_training_in_a_fixed_kernel_is_iterated_gradient_descent(outputs):
+    rng = np.random.default_rng(0)
+    features, y = rng.normal(size=(9, 7)), rng.normal(size=(6, outputs))
+    gram, test = features[:6] @ features[:6].T, features[6:] @ features[:6].T
+    if outputs == 1:
+        y = y[:, 0]
+    rate = 1.7 * y.size / np.linalg.eigvalsh(gram)[-1] / 2  # overshoots in the stiffest direction
+    weights, rows = np.zeros((7, *y.shape[1:])), []
+    for _ in range(6):
+        rows.append(features[6:] @ weights)
+        weights = weights - rate * 2 / y.size * features[:6].T @ (features[:6] @ weights - y)
+    np.testing.assert_allclose(kernel_gradient_descent(gram, test, y, rate, np.arange(6)), rows, atol=1e-10)
+    singular = np.ones((6, 6))
+    flat = kernel_gradient_descent(singular, singular, y, 0.1, [10**6])
+    np.testing.assert_allclose(flat[0], np.broadcast_to(y.mean(axis=0), y.shape), atol=1e-8)
+    for bad, words in [
+        ((gram - 50 * np.eye(6), test, y, rate), "positive definite"),
+        ((gram, test, y, 50.0), "learning_rate"),
+        ((gram, test.T, y, rate), "gram_test"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            kernel_gradient_descent(*bad, [1])
+
+
+def test_bad_traces_and_architectures_are_refused():
+    architecture, ensemble, x = setup()
+    y = torch.zeros(8).double()
+    for snapshots in ([], [3, 3], [-1]):
+        with pytest.raises(ValueError, match="snapshots"):
+            trace_training(architecture, ensemble, x, y, x, y, learning_rate=0.1, snapshots=snapshots)
+    with pytest.raises(ValueError, match="y_test"):
+        trace_training(architecture, ensemble, x, y, x, y[:3], learning_rate=0.1, snapshots=[1])
+    tanh = Architecture(2, 30, "tanh")
+    with pytest.raises(RuntimeError, match="diverged"):
+        trace_training(tanh, ensemble, x, y + 1, x, y, learning_rate=1e3, snapshots=[500])
+    with pytest.raises(ValueError, match="outputs"):
+        Architecture(outputs=0)
+    several = Architecture(outputs=2)
+    with pytest.raises(ValueError, match="one output"):
+        tangent_kernel(several, ensemble, x)
+    with pytest.raises(ValueError, match="a network of its own"):
+        learn_from_subsets(several, x, y[:, None], torch.zeros(1, 2, dtype=torch.long), torch.Generator())
