@@ -87,3 +87,20 @@ def test_more_points_than_modes_are_refused_at_zero_ridge():
     x = np.random.default_rng(1).normal(size=(6, 2))
     with pytest.raises(ValueError, match="outnumber the kernel's modes"):
         kernel_ridge_predict(x @ x.T, x @ x.T, np.arange(6.0))
+
+
+def test_a_gram_matrix_of_no_kernel_is_refused():
+    k = np.array([[[1.0, 0.2], [0.2, 1.0]], [[1.0, 2.0], [2.0, 1.0]]])  # the second has eigenvalues 3 and -1
+    with pytest.raises(ValueError, match="not positive semi-definite: a Gram matrix has the eigenvalue -1"):
+        kernel_ridge_coefficients(k, np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("n", [5, 150])  # small and large systems are solved in different ways
+def test_both_ways_to_solve_agree_with_the_spectral_formula(n):
+    x = np.random.default_rng(n).normal(size=(2, n, 3))
+    k = np.exp(-((x[:, :, None] - x[:, None]) ** 2).sum(-1) / 2)
+    y = x[..., :2]
+    values, vectors = np.linalg.eigh(k)
+    expected = vectors @ ((vectors.transpose(0, 2, 1) @ y) / (values + 0.01)[..., None])
+    np.testing.assert_allclose(kernel_ridge_coefficients(k, y, 0.01), expected, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(kernel_ridge_coefficients(k, y[..., 0], 0.01), expected[..., 0], rtol=1e-8, atol=1e-9)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import solve_triangular
 
 Array = NDArray[np.float64]
 
@@ -78,8 +79,9 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
     Raises
     ------
     ValueError
-        If shapes do not match, something is not finite, the ridge is negative, or :math:`K+\delta I` is singular to
-        working precision (at zero ridge: repeated training points, or more of them than the kernel has modes).
+        If shapes do not match, something is not finite, the ridge is negative, the Gram matrix has a negative eigenvalue
+        beyond round-off and ridge (it belongs to no kernel), or :math:`K+\delta I` is singular to working precision (at
+        zero ridge: repeated training points, or more of them than the kernel has modes).
     """
     gram = as_gram(gram_train)
     ridge = as_ridge(ridge)
@@ -94,17 +96,41 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
         )
     if not np.isfinite(y).all():
         raise ValueError("targets must be finite; they hold NaN or infinity")
-    n = gram.shape[-1]
-    singular = not_positive_definite(ridge)
+    regular = gram + ridge * np.eye(gram.shape[-1])
     try:
-        coefficients = np.linalg.solve(gram + ridge * np.eye(n), y)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(singular) from error
+        factor = np.linalg.cholesky(regular)
+    except np.linalg.LinAlgError:
+        coefficients = _solve_indefinite(gram, regular, y, ridge)
+    else:
+        coefficients = _solve_with(factor, regular, y)
     # Predictions are sums k(x, x_i) a_i, so that their round-off is eps |k| |a|: refuse it when it drowns the targets.
     round_off = np.finfo(float).eps * np.abs(gram).max(initial=0.0) * np.abs(coefficients).max(initial=0.0)
     if not round_off <= 1e-3 * np.abs(y).max(initial=0.0):
-        raise ValueError(singular)
+        raise ValueError(not_positive_definite(ridge))
     return coefficients[..., 0] if single else coefficients
+
+
+def _solve_with(factor: Array, regular: Array, y: Array) -> Array:
+    """Many small systems are solved faster all over again than one by one from their Cholesky factors."""
+    if regular.shape[-1] < 100:
+        return np.linalg.solve(regular, y)
+    z = solve_triangular(factor, y, lower=True, check_finite=False)
+    return solve_triangular(factor, z, lower=True, trans=1, check_finite=False)
+
+
+def _solve_indefinite(gram: Array, regular: Array, y: Array, ridge: float) -> Array:
+    """Solve where round-off alone made the Gram matrix indefinite; refuse a kernel that is not positive definite."""
+    values = np.linalg.eigvalsh(gram)
+    smallest, largest = values.min(), np.abs(values).max()
+    if smallest < -1e-9 * largest:
+        raise ValueError(
+            f"the kernel is not positive semi-definite: a Gram matrix has the eigenvalue {smallest:.3g} (the largest is "
+            f"{largest:.3g}), so that it is no kernel for regression"
+        )
+    try:
+        return np.linalg.solve(regular, y)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(not_positive_definite(ridge)) from error
 
 
 def kernel_ridge_predict(gram_train: ArrayLike, gram_test: ArrayLike, targets: ArrayLike, ridge: float = 0.0) -> Array:
