@@ -79,8 +79,8 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
     Raises
     ------
     ValueError
-        If shapes do not match, something is not finite, the ridge is negative, the Gram matrix has a negative eigenvalue
-        beyond round-off and ridge (it belongs to no kernel), or :math:`K+\delta I` is singular to working precision (at
+        If shapes do not match, something is not finite, the ridge is negative, the Gram matrix has an eigenvalue that is
+        negative beyond round-off and ridge (no kernel's has), or :math:`K+\delta I` is singular to working precision (at
         zero ridge: repeated training points, or more of them than the kernel has modes).
     """
     gram = as_gram(gram_train)
@@ -124,8 +124,8 @@ def _solve_indefinite(gram: Array, regular: Array, y: Array, ridge: float) -> Ar
     smallest, largest = values.min(), np.abs(values).max()
     if smallest < -1e-9 * largest:
         raise ValueError(
-            f"the kernel is not positive semi-definite: a Gram matrix has the eigenvalue {smallest:.3g} (the largest is "
-            f"{largest:.3g}), so that it is no kernel for regression"
+            f"the kernel is not positive semi-definite: a Gram matrix has the eigenvalue {smallest:.3g} (the largest "
+            f"is {largest:.3g}), so that it is no kernel for regression"
         )
     try:
         return np.linalg.solve(regular, y)
