@@ -79,9 +79,9 @@ def kernel_ridge_coefficients(gram_train: ArrayLike, targets: ArrayLike, ridge: 
     Raises
     ------
     ValueError
-        If shapes do not match, something is not finite, the ridge is negative, the Gram matrix has an eigenvalue that is
-        negative beyond round-off and ridge (no kernel's has), or :math:`K+\delta I` is singular to working precision (at
-        zero ridge: repeated training points, or more of them than the kernel has modes).
+        If shapes do not match, something is not finite, the ridge is negative, the Gram matrix has an eigenvalue that
+        is negative beyond round-off and ridge (no kernel's has), or :math:`K+\delta I` is singular to working
+        precision (at zero ridge: repeated training points, or more of them than the kernel has modes).
     """
     gram = as_gram(gram_train)
     ridge = as_ridge(ridge)
