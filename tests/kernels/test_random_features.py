@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from replica.kernels.fully_connected import wide_network_gram
-from replica.kernels.random_features import random_features, target_spectrum, unit_rows, unit_top_eigenvalue
+from replica.kernels.random_features import (
+    mode_kurtosis,
+    random_features,
+    target_spectrum,
+    unit_rows,
+    unit_top_eigenvalue,
+)
 
 
 def test_many_relu_features_have_the_arc_cosine_kernel():
@@ -55,6 +61,7 @@ def test_bad_input_is_refused():
         (lambda: random_features(np.ones((3, 2)), 0, rng), "count"),
         (lambda: unit_rows(np.zeros((2, 2))), "zeros"),
         (lambda: unit_top_eigenvalue(np.zeros((2, 2))), "not zero"),
+        (lambda: mode_kurtosis(np.ones((3, 2)), 2), "rank"),
         (lambda: target_spectrum(np.ones((3, 2)), np.ones(2)), "labels"),
     ]:
         with pytest.raises(ValueError, match=words):

@@ -149,6 +149,14 @@ def test_brute_force_with_error_bars(m, noise):
     assert (error < 0.02 * theory).all()
 
 
+def test_kurtosis_three_is_gaussian():
+    lam, power = power_law_spectrum(15, 2, 1.5)
+    np.testing.assert_array_equal(
+        sgd_loss_curve(lam, power, 0.2, [1, 4], 20, kurtosis=np.full(15, 3)),
+        sgd_loss_curve(lam, power, 0.2, [1, 4], 20),
+    )
+
+
 def test_a_larger_constant_is_an_upper_bound():
     lam, power = power_law_spectrum(15, 2, 1.5)
     curves = [sgd_loss_curve(lam, power, 0.1, 1, 40, alpha=a) for a in (0.5, 1, 2)]
@@ -167,6 +175,8 @@ def test_bad_input_is_refused():
         (lambda: sgd_loss_curve(lam, v, 0.1, 1, -1), "steps"),
         (lambda: sgd_loss_curve(lam, v, 0.1, 1, 5, noise_var=-1), "noise_var"),
         (lambda: sgd_loss_curve(lam, v, 0.1, 1, 5, alpha=0), "alpha"),
+        (lambda: sgd_loss_curve(lam, v, 0.1, 1, 5, kurtosis=[3, 0.5]), "kurtosis"),
+        (lambda: sgd_loss_curve(lam, v, 0.1, 1, 5, kurtosis=[3, 3], alpha=2), "kurtosis"),
         (lambda: sgd_loss_at([-1], lam, v, 0.1, 1), "times"),
         (lambda: fixed_compute_loss(lam, v, 0.1, [np.inf], 10), "finite"),
         (lambda: critical_learning_rate(lam, 0), "batch_size"),

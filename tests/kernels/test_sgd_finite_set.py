@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replica.kernels.random_features import mode_kurtosis
 from replica.kernels.sgd import sgd_loss_curve
 from replica.kernels.sgd_finite_set import finite_set_curves
 from replica.kernels.sgd_simulation import (
@@ -54,6 +55,17 @@ def test_gaussian_points_in_the_limit_of_many():
     # noise term, which is itself a fraction of the loss.
     np.testing.assert_allclose(exact.loss, sgd_loss_curve(lam, w**2, 0.3, 2, 30, noise_var=0.1), rtol=0.02)
     assert exact.test_loss is None
+
+
+def test_independent_modes_need_only_their_kurtosis():
+    """Every sign vector once: independent features of kurtosis 1, or 1/p for signs that are zero else."""
+    lam, w = np.array([1.0, 0.6, 0.3, 0.1]), np.array([1.0, -0.5, 2.0, 1.0])
+    for levels, kappa in (((-1, 1), 1.0), ((-(2**0.5), 0, 0, 2**0.5), 2.0), ((-2, 0, 0, 0, 0, 0, 0, 2), 4.0)):
+        psi = np.array(list(itertools.product(levels, repeat=4))) * np.sqrt(lam)
+        exact = finite_set_curves(psi, psi @ w, 0.4, 2, 15, noise_var=0.2).loss
+        ours = sgd_loss_curve(lam, w**2, 0.4, 2, 15, noise_var=0.2, kurtosis=[kappa] * 4)
+        np.testing.assert_allclose(ours, exact, rtol=1e-11)
+        np.testing.assert_allclose(mode_kurtosis(psi, 4), kappa, rtol=1e-9)
 
 
 def test_monte_carlo_with_noisy_labels():

@@ -134,6 +134,29 @@ def target_spectrum(features: ArrayLike, labels: ArrayLike, *, cutoff: float = 1
     return TargetSpectrum(root**2, (overlap / root) ** 2, vt.T @ (overlap / root), residual)
 
 
+def mode_kurtosis(features: ArrayLike, modes: int) -> Array:
+    r"""Kurtosis :math:`\langle\psi_k^4\rangle/\lambda_k^2` of the features along the leading eigendirections of
+    :math:`\Sigma=\frac1P\Psi^\top\Psi`, not centred: 3 for Gaussian features, 1 for a constant one.
+
+    Parameters
+    ----------
+    features : array, shape (P, N)
+    modes : int
+        How many, at most the rank.
+
+    Raises
+    ------
+    ValueError
+        If the features are not a finite matrix or have fewer modes.
+    """
+    psi = _as_features(features)
+    u, root, _ = np.linalg.svd(psi, full_matrices=False)
+    rank = int((root > 1e-10 * root[0]).sum())
+    if not 1 <= modes <= rank:
+        raise ValueError(f"modes must be between 1 and the rank {rank}; got {modes}")
+    return (u[:, :modes] ** 4).sum(axis=0) * len(psi)
+
+
 def _as_features(features: ArrayLike) -> Array:
     psi = np.asarray(features, dtype=np.float64)
     if psi.ndim != 2 or not np.isfinite(psi).all() or not psi.any():

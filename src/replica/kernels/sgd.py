@@ -82,6 +82,7 @@ def sgd_loss_curve(
     *,
     noise_var: float = 0.0,
     alpha: float = 1.0,
+    kurtosis: ArrayLike | None = None,
 ) -> Array:
     r"""Expected loss after 0, 1, ..., T steps of SGD on Gaussian features, exactly, in O(N) a step.
 
@@ -104,6 +105,10 @@ def sgd_loss_curve(
     alpha : float
         1 for Gaussian features (exact). Otherwise the constant of the regularity condition
         :math:`\kappa[G]\preceq(\alpha+1)\Sigma G\Sigma+\alpha\Sigma\mathrm{Tr}(\Sigma G)`: then an upper bound.
+    kurtosis : array, shape (N,), entries >= 1, optional
+        :math:`\langle\psi_k^4\rangle/\lambda_k^2` of every mode, with :math:`\frac\alpha m` in :math:`D_k` replaced
+        by :math:`\frac{\kappa_k-2}m` (and ``alpha=1``): exact for independent modes with symmetric distributions.
+        Gaussian features have 3, a feature that is constant but for its sign 1.
 
     Returns
     -------
@@ -126,7 +131,7 @@ def sgd_loss_curve(
     steps, noise, alpha = as_steps(steps), as_noise(noise_var), as_alpha(alpha)
     kick = (eta**2 / m)[..., None] * lam
     x = eta[..., None] * lam
-    decay = 1 - 2 * x + (1 + alpha / m[..., None]) * x**2
+    decay = 1 - 2 * x + (1 + _excess(kurtosis, alpha, lam) / m[..., None]) * x**2
     c = np.broadcast_to(power, x.shape).copy()
     losses = np.empty((*eta.shape, steps + 1))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -136,6 +141,17 @@ def sgd_loss_curve(
             c *= decay
             c += kick * (alpha * loss + noise)[..., None]
     return losses
+
+
+def _excess(kurtosis: ArrayLike | None, alpha: float, lam: Array) -> Array | float:
+    """What stands in front of diag(lambda^2) / m in the recursion."""
+    if kurtosis is None:
+        return alpha
+    kappa = np.asarray(kurtosis, dtype=np.float64)
+    # Jensen: <psi^4> >= <psi^2>^2; a little below is round-off of sample moments.
+    if kappa.shape != lam.shape or not (np.isfinite(kappa) & (kappa >= 1 - 1e-9)).all() or alpha != 1:
+        raise ValueError(f"kurtosis must be >= 1, one for each of the {lam.size} eigenvalues, and alpha 1 with it")
+    return kappa - 2
 
 
 def sgd_transition_matrix(eigenvalues: ArrayLike, learning_rate: float, batch_size: float, alpha: float = 1.0) -> Array:

@@ -76,15 +76,17 @@ def sgd_on_gaussian_features(
     delta = np.tile(-target, (runs, 1))
     kept = np.empty((runs, record.size, lam.size))
     root, place = np.sqrt(lam), {int(t): i for i, t in enumerate(record)}
+    z = np.empty((runs, batch_size, lam.size))
     for t in range(int(record[-1]) + 1):
         if t in place:
             kept[:, place[t]] = delta
-        psi = rng.standard_normal((runs, batch_size, lam.size))
-        psi *= root
-        error = np.matmul(psi, delta[:, :, None])[:, :, 0]
+        if t == record[-1]:
+            break
+        rng.standard_normal(out=z)  # psi = root * z is not formed
+        error = np.matmul(z, (root * delta)[:, :, None])[:, :, 0]
         if noise:
             error -= np.sqrt(noise) * rng.standard_normal(error.shape)
-        delta -= eta / batch_size * np.matmul(error[:, None, :], psi)[:, 0, :]
+        delta -= eta / batch_size * root * np.matmul(error[:, None, :], z)[:, 0, :]
     return kept
 
 
