@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import comb, eval_gegenbauer, iv
 
+from replica.kernels.closed_forms import relu_ntk_series
 from replica.kernels.domains import (
     circle_modes,
     circle_points,
@@ -26,9 +27,12 @@ from replica.kernels.spectra import (
     as_eigenvalues,
     circle_spectrum,
     empirical_eigensystem,
+    gaussian_rbf_mode,
+    gaussian_rbf_spectrum,
     hypercube_spectrum,
     sphere_quadrature,
     sphere_spectrum,
+    sphere_spectrum_from_series,
 )
 
 
@@ -128,6 +132,66 @@ def test_sphere_does_not_overflow_in_high_dimension(d):
     np.testing.assert_allclose(share, [1 + 3 / d, 2, 3 * (1 - 1 / d), 0], rtol=1e-6, atol=1e-4)
 
 
+@pytest.mark.parametrize("d", [2, 3, 10, 1000])
+def test_series_of_a_monomial_in_closed_form(d):
+    # c^4 = 3/(d(d+2)) + ... ; its degree-4 part carries what is left of the trace 1.
+    spectrum = sphere_spectrum_from_series([0, 0, 0, 0, 1.0], d, 6)
+    assert spectrum.eigenvalues[0] == pytest.approx(3 / (d * (d + 2)))
+    assert spectrum.trace == pytest.approx(1)
+    assert (spectrum.eigenvalues[[1, 3, 5, 6]] == 0).all()
+
+
+def test_series_of_the_exponential_kernel():
+    terms = 2.5 ** np.arange(60) / np.cumprod(np.append(1.0, np.arange(1, 60.0)))
+    spectrum = sphere_spectrum_from_series(terms, 3, 30)
+    exact = np.sqrt(np.pi / (2 * 2.5)) * iv(np.arange(31) + 0.5, 2.5)
+    np.testing.assert_allclose(spectrum.eigenvalues, exact, rtol=1e-12)  # down to 1e-39, which quadrature cannot
+
+
+@pytest.mark.parametrize("d", [30, 100, 1000, 10**4, 10**6])
+def test_quadrature_and_series_agree_where_quadrature_has_digits(d):
+    """Degree 50 at d = 1000: eigenvalues of 1e-88, nothing overflows, and round-off is not taken for eigenvalues."""
+    layers = {"hidden_layers": 3, "bias_var": 0.0}
+    kernel = lambda c: wide_network_kernels(np.clip(c, -1, 1), **layers).ntk  # noqa: E731
+    series = sphere_spectrum_from_series(relu_ntk_series(1500, **layers), d, 50)
+    direct = sphere_spectrum(kernel, d, 50)
+    assert (series.eigenvalues > 0).all()
+    assert np.isfinite(series.multiplicity).all()
+    assert series.trace <= 4
+    assert direct.trace <= 4 * (1 + 1e-9)
+    kept = direct.eigenvalues > 0
+    assert kept[:5].all()
+    # 8 ulp is the threshold, so that what is kept has an error of at most a few per cent.
+    np.testing.assert_allclose(direct.eigenvalues[kept], series.eigenvalues[kept], rtol=0.1)
+
+
+def test_series_tends_to_the_taylor_coefficients_in_high_dimension():
+    series = relu_ntk_series(100, hidden_layers=2)
+    spectrum = sphere_spectrum_from_series(series, 10**6, 6)
+    np.testing.assert_allclose(spectrum.eigenvalues * spectrum.multiplicity, series[:7], rtol=1e-4)
+
+
+def test_gaussian_kernel_on_gaussian_inputs_against_an_eigendecomposition():
+    s, v = 0.7, 1.3
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    x, p = np.sqrt(s) * nodes, weights / weights.sum()
+    gram = np.exp(-((x[:, None] - x) ** 2) / (2 * v))
+    spectrum = gaussian_rbf_spectrum(s, v, 1, 8)
+    modes = np.stack([gaussian_rbf_mode(x, k, s, v) for k in range(9)])
+    np.testing.assert_allclose((modes * p) @ modes.T, np.eye(9), atol=1e-10)
+    np.testing.assert_allclose(gram @ (p * modes).T, modes.T * spectrum.eigenvalues, atol=1e-8)
+    root = np.sqrt(p)
+    largest = np.linalg.eigvalsh(root[:, None] * gram * root)[::-1][:9]
+    np.testing.assert_allclose(largest, spectrum.eigenvalues, rtol=1e-7)
+
+
+@pytest.mark.parametrize(("dimension", "top"), [(1, 60), (5, 80), (100, 60)])
+def test_gaussian_kernel_has_trace_one(dimension, top):
+    spectrum = gaussian_rbf_spectrum(1.0, 2.7 * dimension, dimension, top)
+    assert spectrum.trace == pytest.approx(1, abs=1e-9)
+    np.testing.assert_array_equal(spectrum.multiplicity[:3], [1, dimension, dimension * (dimension + 1) / 2])
+
+
 def test_zonal_series_inverts_the_spectrum():
     kernel = lambda c: np.exp(-(1 - c) / 0.25)  # noqa: E731
     c = np.linspace(-1, 1, 7)
@@ -183,6 +247,10 @@ def test_bad_input_is_refused():
         (lambda: gegenbauer_normalized(1.1, 2, 3), r"\[-1, 1\]"),
         (lambda: sphere_degeneracy(3, -1), ">= 0"),
         (lambda: circle_points(0), "whole number"),
+        (lambda: sphere_spectrum_from_series([[1.0]], 3, 4), "vector b_0"),
+        (lambda: sphere_spectrum_from_series([0.0, -1.0], 3, 4), "must be >= 0"),
+        (lambda: gaussian_rbf_spectrum(0.0, 1.0, 2, 3), "input_var and kernel_var"),
+        (lambda: gaussian_rbf_mode([0.0], 1, 1.0, np.inf), "input_var and kernel_var"),
     ]:
         with pytest.raises(ValueError, match=words):
             call()

@@ -173,8 +173,10 @@ def sphere_quadrature(dimension: int, max_degree: int = 0) -> tuple[Array, Array
     edges = np.linspace(-half, half, panels + 1)
     width = np.diff(edges)[:, None] / 2
     latitude = (edges[:-1, None] + width * (nodes + 1)).ravel()
-    weight = (width * weights).ravel() * np.exp((d - 2) * np.log(np.cos(latitude)))
-    return np.sin(latitude), weight / weight.sum()
+    cosine = np.sin(latitude)
+    # log cos(latitude) to full relative accuracy: at large d it is small and multiplied by d.
+    weight = (width * weights).ravel() * np.exp((d - 2) / 2 * np.log1p(-(cosine**2)))
+    return cosine, weight / weight.sum()
 
 
 def sphere_spectrum(kernel_of_cosine: Callable[[Array], Array], dimension: int, max_degree: int) -> Spectrum:
@@ -192,7 +194,9 @@ def sphere_spectrum(kernel_of_cosine: Callable[[Array], Array], dimension: int, 
         :math:`d\ge2` of the space the sphere lies in.
     max_degree : int
         Levels :math:`k=0..K` are returned; what is beyond is missing from the trace, compare ``Spectrum.trace`` with
-        :math:`K(1)`. Relative accuracy is about :math:`10^{-16}\sqrt{N(d,k)}K(1)/(\lambda_kN(d,k))`.
+        :math:`K(1)`. Relative accuracy is about :math:`10^{-16}\sqrt{N(d,k)}K(1)/(\lambda_kN(d,k))`: eigenvalues that
+        would be nothing but round-off are returned as 0, since times their multiplicity they could swamp the trace.
+        :func:`sphere_spectrum_from_series` has no such limit.
 
     Raises
     ------
@@ -201,9 +205,123 @@ def sphere_spectrum(kernel_of_cosine: Callable[[Array], Array], dimension: int, 
     """
     max_degree = _whole(max_degree, 0, "max_degree")
     cosine, weight = sphere_quadrature(dimension, max_degree)
-    value = np.asarray(kernel_of_cosine(cosine), dtype=np.float64)
-    lam = gegenbauer_normalized(cosine, max_degree, dimension) @ (weight * value)
+    weighted = weight * np.asarray(kernel_of_cosine(cosine), dtype=np.float64)
+    polynomials = gegenbauer_normalized(cosine, max_degree, dimension)
+    lam = polynomials @ weighted
+    # Each term's round-off: a few ulp in kernel and polynomial, and as many as the weight's exponent in the weight.
+    exponent = (dimension - 2) / 2 * np.abs(np.log1p(-(cosine**2)))
+    round_off = 8 * np.finfo(float).eps * (np.abs(polynomials) @ (np.abs(weighted) * (1 + exponent)))
+    lam = np.where(np.abs(lam) < round_off, 0.0, lam)
     return as_eigenvalues(lam, sphere_degeneracy(dimension, np.arange(max_degree + 1)))
+
+
+def sphere_spectrum_from_series(coefficients: ArrayLike, dimension: int, max_degree: int) -> Spectrum:
+    r"""Eigenvalues on the sphere :math:`S^{d-1}` of :math:`K(c)=\sum_nb_nc^n`, in any dimension and to any degree.
+
+    .. math:: \lambda_k=\sum_{n=k,k+2,\dots}b_n\,\frac{n!}{(n-k)!\,2^k}\,
+              \frac{\Gamma(d/2)\,\Gamma(\frac{n-k+1}2)}{\sqrt\pi\,\Gamma(\frac{n+k+d}2)},
+
+    from Rodrigues' formula and a beta integral. For :math:`b_n\ge0` (a kernel on spheres of every dimension) all
+    terms have one sign, so nothing cancels: eigenvalues of :math:`10^{-87}` keep their digits, where
+    :func:`sphere_spectrum` sees round-off. For :math:`d\to\infty`, :math:`\lambda_kN(d,k)\to b_k`.
+
+    Parameters
+    ----------
+    coefficients : array, shape (T,)
+        :math:`b_0..b_{T-1}`, for example from :func:`replica.kernels.closed_forms.relu_ntk_series`. What the series
+        leaves out of :math:`K(1)` is left out of the trace.
+    dimension : int
+        :math:`d\ge2`.
+    max_degree : int
+
+    Raises
+    ------
+    ValueError
+        If a coefficient is not finite or an eigenvalue is negative beyond round-off.
+
+    References
+    ----------
+    Schoenberg, Duke Mathematical Journal 9, 96 (1942); Bordelon, Canatar and Pehlevan, arXiv 2002.02561, which finds
+    :math:`\lambda_k\sim d^{-k}`.
+    """
+    d, top = _whole(dimension, 2, "dimension"), _whole(max_degree, 0, "max_degree")
+    b = np.asarray(coefficients, dtype=np.float64)
+    if b.ndim != 1 or not b.size or not np.isfinite(b).all():
+        raise ValueError(f"coefficients must be a finite vector b_0, b_1, ...; got shape {b.shape}")
+    k, n = np.arange(top + 1)[:, None], np.arange(b.size)
+    contributes = (n >= k) & ((n - k) % 2 == 0)
+    rest = np.where(contributes, n - k, 0)
+    log_moment = (
+        gammaln(n + 1.0) - gammaln(rest + 1.0) - k * np.log(2) + gammaln(d / 2) + gammaln((rest + 1) / 2)
+        - np.log(np.pi) / 2 - gammaln((n + k + d) / 2)
+    )  # fmt: skip
+    lam = np.where(contributes, np.exp(np.where(contributes, log_moment, 0.0)), 0.0) @ b
+    return as_eigenvalues(lam, sphere_degeneracy(d, np.arange(top + 1)))
+
+
+def gaussian_rbf_spectrum(input_var: float, kernel_var: float, dimension: int, max_degree: int) -> Spectrum:
+    r"""Eigenvalues of :math:`K=e^{-|x-x'|^2/2v}` on Gaussian inputs :math:`x\sim N(0,sI_D)`.
+
+    With :math:`a=1/4s,\;b=1/2v,\;c=\sqrt{a^2+2ab},\;A=a+b+c`:
+    :math:`\lambda_k=(2a/A)^{D/2}(b/A)^k`, multiplicity :math:`\binom{k+D-1}k`, the number of products of one-dimensional
+    eigenfunctions (:func:`gaussian_rbf_mode`) of total degree :math:`k`. The trace over all degrees is 1.
+
+    Parameters
+    ----------
+    input_var, kernel_var : float
+        :math:`s,v>0`, both in units of the inputs squared.
+    dimension : int
+        :math:`D\ge1`.
+    max_degree : int
+
+    Raises
+    ------
+    ValueError
+        If a variance is not positive.
+
+    References
+    ----------
+    Rasmussen and Williams, Gaussian Processes for Machine Learning, section 4.3.1; Canatar, Bordelon and Pehlevan,
+    arXiv 2006.13198.
+    """
+    a, b, _, total = _rbf_constants(input_var, kernel_var)
+    d, k = _whole(dimension, 1, "dimension"), np.arange(_whole(max_degree, 0, "max_degree") + 1)
+    lam = np.exp(d / 2 * np.log(2 * a / total) + k * np.log(b / total))
+    multiplicity = np.exp(gammaln(k + d) - gammaln(k + 1) - gammaln(d))
+    return as_eigenvalues(lam, np.where(multiplicity < 1e10, np.round(multiplicity), multiplicity))
+
+
+def gaussian_rbf_mode(points: ArrayLike, degree: int, input_var: float, kernel_var: float) -> Array:
+    r"""One-dimensional eigenfunction of the Gaussian kernel, of unit mean square over :math:`x\sim N(0,s)`.
+
+    :math:`\phi_k(x)=(c/a)^{1/4}(2^kk!)^{-1/2}e^{-(c-a)x^2}H_k(\sqrt{2c}\,x)` with the constants of
+    :func:`gaussian_rbf_spectrum`; in :math:`D` dimensions eigenfunctions are products over the coordinates.
+
+    Parameters
+    ----------
+    points : array, any shape
+    degree : int
+    input_var, kernel_var : float
+
+    Returns
+    -------
+    array of the shape of ``points``
+    """
+    a, _, c, _ = _rbf_constants(input_var, kernel_var)
+    x = np.asarray(points, dtype=np.float64)
+    z = np.sqrt(2 * c) * x
+    previous, current = np.zeros_like(z), np.ones_like(z)  # H_k / sqrt(2^k k!), which does not overflow
+    for k in range(_whole(degree, 0, "degree")):
+        previous, current = current, (np.sqrt(2) * z * current - np.sqrt(k) * previous) / np.sqrt(k + 1)
+    return (c / a) ** 0.25 * np.exp(-(c - a) * x**2) * current
+
+
+def _rbf_constants(input_var: float, kernel_var: float) -> tuple[float, float, float, float]:
+    if not (np.isfinite([input_var, kernel_var]).all() and input_var > 0 and kernel_var > 0):
+        raise ValueError(f"input_var and kernel_var must be finite and > 0; got {input_var} and {kernel_var}")
+    a, b = 1 / (4 * input_var), 1 / (2 * kernel_var)
+    c = float(np.sqrt(a**2 + 2 * a * b))
+    return a, b, c, a + b + c
 
 
 def empirical_eigensystem(
