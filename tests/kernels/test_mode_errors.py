@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replica.kernels.closed_forms import white_spectrum_error
 from replica.kernels.domains import gegenbauer_normalized, sample_sphere
 from replica.kernels.fully_connected import wide_network_gram, wide_network_kernels
 from replica.kernels.learning_curves import krr_risk
@@ -14,11 +15,12 @@ from replica.kernels.mode_errors import (
     _by_degree,
     error_transfer,
     finite_domain_mode_errors,
+    isotropic_trials,
     teacher_student_trials,
 )
 from replica.kernels.notation import to_bordelon_canatar_pehlevan
 from replica.kernels.spectra import Spectrum, empirical_eigensystem, sphere_spectrum
-from replica.kernels.trials import draw_samples
+from replica.kernels.trials import draw_samples, gaussian_feature_trials
 
 
 def bump(cosine):
@@ -85,7 +87,7 @@ def test_mode_errors_of_a_run_by_quadrature_on_the_circle():
         target = lambda points, causes=causes: kernel(points, centres, causes) @ bar  # noqa: E731
         learned = kernel(z, x) @ np.linalg.solve(kernel(x, x) + 0.03 * np.eye(5), target(x))
         fourier = np.abs(np.fft.rfft(learned - target(z)) / 64) ** 2 * np.append(1, np.full(32, 2))
-        ours = run.projected[0] if len(list(causes)) == 4 else run.transfer[0, :, list(causes)[0]]
+        ours = run.projected[0] if len(list(causes)) == 4 else run.transfer[0, :, next(iter(causes))]
         np.testing.assert_allclose(ours, fourier[:4], atol=1e-12)
 
 
@@ -129,6 +131,24 @@ def test_one_group_holds_everything():
     np.testing.assert_allclose(run.caused[:, 0], run.test_error, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n", [12, 30, 70])
+def test_exact_averages_over_targets_and_noise(n):
+    modes, ridges, noise, trials = 30, np.array([0.05, 0.5]), 0.3, 400
+    bias, variance = isotropic_trials(modes, n, ridges, trials, np.random.default_rng(0))
+    exact = bias + noise * variance
+    white = np.full(modes, 1 / modes)
+    runs, _ = gaussian_feature_trials(white, white, n, ridges, trials, np.random.default_rng(1), noise_var=noise)
+    error = np.sqrt((exact.var(axis=0) + runs.var(axis=0)) / trials)
+    assert (np.abs(exact.mean(axis=0) - runs.mean(axis=0) + noise) < 4 * error).all()
+    assert (exact.std(axis=0) < runs.std(axis=0) / 1.5).all()
+
+
+def test_isotropic_runs_tend_to_the_closed_form():
+    bias, variance = isotropic_trials(300, 360, [0.01, 1.0], 5, np.random.default_rng(0))
+    measured = (bias + 0.2 * variance).mean(axis=0)
+    np.testing.assert_allclose(measured, white_spectrum_error(1.2, [0.01, 1.0], 0.2), rtol=0.03)  # O(1/300) and noise
+
+
 def test_bad_input_is_refused():
     rng = np.random.default_rng(0)
     gram, y = digits_like(rng)
@@ -141,6 +161,7 @@ def test_bad_input_is_refused():
         (lambda: error_transfer(noisy), "without label noise"),
         (lambda: teacher_student_trials(spectrum, 4, 0, 1, rng), "n, trials, teachers >= 1"),
         (lambda: teacher_student_trials(spectrum, 4, 3, 1, rng, causes=[6]), "causes must hold degrees"),
+        (lambda: isotropic_trials(5, 5, [0.0], 1, rng), "ridges > 0"),
         (lambda: finite_domain_mode_errors(gram, bare, [0, 80], [[1, 2]], 0.1), "with targets"),
         (lambda: finite_domain_mode_errors(gram, system, [0, 40], [[1, 2]], 0.1), "increase from 0 to 80"),
     ]:

@@ -7,9 +7,10 @@ leaves an error :math:`r^{(k)}=\hat f^{(k)}-f_k^*` that spreads over all levels 
 
 (:math:`\Pi_j` the projection on level :math:`j`) says how much. If the target's coefficients are uncorrelated, then on
 average its row sums are the squared errors of the learned coefficients,
-:attr:`~replica.kernels.learning_curves.KRRPrediction.mode_errors`, and its column sums the mode errors :math:`E_\rho` of
-Bordelon, Canatar and Pehlevan, :func:`~replica.kernels.notation.to_bordelon_canatar_pehlevan`. All sums over regression
-runs are exact: on the sphere by the addition theorem, on finite domains by summing over all points.
+:attr:`~replica.kernels.learning_curves.KRRPrediction.mode_errors`, and its column sums are the mode errors
+:math:`E_\rho` of Bordelon, Canatar and Pehlevan, :func:`~replica.kernels.notation.to_bordelon_canatar_pehlevan`. The
+errors of a regression run are exact: on the sphere by the addition theorem, on finite domains by summing over all
+points.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def teacher_student_trials(
     Parameters
     ----------
     spectrum : Spectrum
-        Eigenvalues by degree from 0, from :func:`~replica.kernels.spectra.sphere_spectrum`: the kernel is cut off there.
+        Eigenvalues by degree from 0, from :func:`~replica.kernels.spectra.sphere_spectrum`; the kernel is cut off where
+        they end.
     dimension, n, trials : int
     rng : numpy.random.Generator
         Draws new training points and a new teacher for each trial.
@@ -238,9 +240,49 @@ def finite_domain_mode_errors(
     projected, transfer = np.empty((len(samples), groups)), np.empty((len(samples), groups, groups))
     for t, chosen in enumerate(samples):
         a = kernel_ridge_coefficients(k[np.ix_(chosen, chosen)], parts[chosen].reshape(len(chosen), -1), ridge)
-        learned = system.features.T @ (k[:, chosen] @ a) / m
+        learned = system.eigenvalues[:, None] * (system.features[chosen].T @ a)  # K = features eigenvalues features^T
         error = learned.reshape(m, groups, count) - by_group
         projected[t] = np.add.reduceat((error.sum(axis=1) ** 2).sum(axis=1), edges[:-1])
         transfer[t] = np.add.reduceat((error**2).sum(axis=2), edges[:-1], axis=0)
     power = np.add.reduceat((v**2).sum(axis=1), edges[:-1])
     return ModeErrors(projected, transfer, np.tile(power, (len(samples), 1)), projected.sum(axis=1))
+
+
+def isotropic_trials(
+    modes: int, n: int, ridges: ArrayLike, trials: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    r"""Ridge regression on isotropic Gaussian inputs, averaged exactly over targets and noise for each draw of inputs.
+
+    With kernel :math:`x\cdot x'/N` and :math:`s_i` the eigenvalues of the Gram matrix, a random target of unit power
+    and label noise :math:`\sigma^2` have the error :math:`B+\sigma^2V`,
+
+    .. math:: B=\frac1N\Big[N-\min(n,N)+\sum_i\Big(\frac{\lambda}{s_i+\lambda}\Big)^2\Big],\qquad
+              V=\frac1N\sum_i\frac{s_i}{(s_i+\lambda)^2},
+
+    sums over the :math:`\min(n,N)` largest. For :math:`N\to\infty` their averages tend to
+    :func:`~replica.kernels.closed_forms.white_spectrum_error`.
+
+    Parameters
+    ----------
+    modes, n, trials : int
+        :math:`N`, training samples, draws of inputs.
+    ridges : array, shape (R,), entries > 0
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    bias, variance : arrays, shape (trials, R)
+
+    Raises
+    ------
+    ValueError
+        If a number is below 1 or a ridge is not positive.
+    """
+    ridges = np.atleast_1d(np.asarray(ridges, dtype=np.float64))
+    if min(modes, n, trials) < 1 or ridges.ndim != 1 or not (np.isfinite(ridges) & (ridges > 0)).all():
+        raise ValueError(f"need modes, n, trials >= 1 and ridges > 0; got {modes}, {n}, {trials} and {ridges}")
+    short, long = sorted((modes, n))
+    x = rng.standard_normal((trials, short, long))
+    s = np.maximum(np.linalg.eigvalsh(x @ np.swapaxes(x, 1, 2) / modes), 0.0)[:, :, None]
+    bias = 1 - short / modes + ((ridges / (s + ridges)) ** 2).sum(axis=1) / modes
+    return bias, (s / (s + ridges) ** 2).sum(axis=1) / modes

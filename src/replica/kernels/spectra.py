@@ -263,8 +263,9 @@ def gaussian_rbf_spectrum(input_var: float, kernel_var: float, dimension: int, m
     r"""Eigenvalues of :math:`K=e^{-|x-x'|^2/2v}` on Gaussian inputs :math:`x\sim N(0,sI_D)`.
 
     With :math:`a=1/4s,\;b=1/2v,\;c=\sqrt{a^2+2ab},\;A=a+b+c`:
-    :math:`\lambda_k=(2a/A)^{D/2}(b/A)^k`, multiplicity :math:`\binom{k+D-1}k`, the number of products of one-dimensional
-    eigenfunctions (:func:`gaussian_rbf_mode`) of total degree :math:`k`. The trace over all degrees is 1.
+    :math:`\lambda_k=(2a/A)^{D/2}(b/A)^k`, multiplicity :math:`\binom{k+D-1}k`, the number of products of
+    one-dimensional eigenfunctions (:func:`gaussian_rbf_mode`) of total degree :math:`k`. The trace over all degrees
+    is 1.
 
     Parameters
     ----------
