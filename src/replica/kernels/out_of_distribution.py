@@ -435,15 +435,16 @@ def linear_regression_trials(
     if ridge == 0:
         raise ValueError("the simulation needs a ridge > 0; take a small one for least squares")
     values, u = np.linalg.eigh(c)
-    factor = (u * np.sqrt(np.maximum(values, 0.0)))[:, values > 1e-13 * values[-1]].T
-    size, out = w.size, np.empty(trials)
-    step = max(1, CHUNK // (size * max(n, size)))
+    used = values > 1e-13 * values[-1]  # the learned weights stay in this subspace: solve within it
+    u, scale, size = u[:, used], np.sqrt(values[used]), w.size
+    inside, out = u.T @ w, np.empty(trials)
+    step = max(1, CHUNK // (scale.size * max(n, scale.size)))
     for start in range(0, trials, step):
         count = min(step, trials - start)
-        x = rng.standard_normal((count, n, len(factor))) @ factor
-        y = x @ w + np.sqrt(noise_var) * rng.standard_normal((count, n))
-        normal = np.swapaxes(x, 1, 2) @ x / size + ridge * np.eye(size)
-        learned = np.linalg.solve(normal, np.einsum("tni,tn->ti", x, y)[..., None] / size)[..., 0]
-        miss = learned - w
+        x = rng.standard_normal((count, n, scale.size)) * scale
+        y = x @ inside + np.sqrt(noise_var) * rng.standard_normal((count, n))
+        normal = np.swapaxes(x, 1, 2) @ x / size + ridge * np.eye(scale.size)
+        learned = np.linalg.solve(normal, (y[:, None] @ x)[:, 0, :, None] / size)[..., 0]
+        miss = learned @ u.T - w
         out[start : start + count] = np.einsum("ti,ti->t", miss @ c_test, miss)
     return out
