@@ -124,6 +124,16 @@ def test_each_run_may_have_its_own_labels():
         np.testing.assert_array_equal(both[run], sgd_on_points(psi, labels[run], batches[:, [run]], 0.1, [6])[0])
 
 
+@pytest.mark.parametrize(("size", "n"), [(3, 8), (9, 8), (50, 8)])
+def test_squared_error_is_the_sum_over_points(size, n):
+    rng, psi, y = random_set(6, size, n)
+    w = rng.normal(size=(4, 2, n))
+    direct = np.array([[np.mean((psi @ v - y) ** 2) for v in run] for run in w])
+    np.testing.assert_allclose(squared_error(w, psi, y), direct, rtol=1e-12)
+    best = np.linalg.lstsq(psi, psi @ w[0, 0], rcond=None)[0]
+    assert squared_error(best, psi, psi @ w[0, 0]) < 1e-25  # no cancellation near a perfect fit
+
+
 def test_steps_to_record():
     steps = log_steps(1000, 12)
     assert steps[0] == 1
@@ -144,6 +154,7 @@ def test_bad_input_is_refused():
         (lambda: sgd_on_gaussian_features([1.0], [1.0, 2.0], 0.1, 1, [1], 1, rng), "target_weights"),
         (lambda: draw_batches(5, 0, 3, 2, rng), "batch_size"),
         (lambda: shuffled_batches(3, 4, 1, 1, rng), "population"),
+        (lambda: squared_error(np.ones(3), psi, y), "need weights"),
         (lambda: mean_and_error([[1.0]]), "two runs"),
         (lambda: log_steps(0, 3), "last"),
     ]:

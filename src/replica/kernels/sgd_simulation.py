@@ -179,8 +179,26 @@ def sgd_on_points(
 
 
 def squared_error(weights: ArrayLike, features: ArrayLike, labels: ArrayLike) -> Array:
-    r""":math:`\frac1P\sum_\mu(w\cdot\psi_\mu-y_\mu)^2` for weights of shape (..., N); the last axis is summed."""
-    return ((np.asarray(weights) @ np.asarray(features).T - np.asarray(labels)) ** 2).mean(axis=-1)
+    r""":math:`\frac1P\sum_\mu(w\cdot\psi_\mu-y_\mu)^2` for weights of shape (..., N); the last axis is summed.
+
+    With more points than features the points are first rotated into N + 1 of them, :math:`(\Psi,y)=QR`, which leaves
+    every sum of squares as it is.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    """
+    w, psi, y = (np.asarray(a, dtype=np.float64) for a in (weights, features, labels))
+    if psi.ndim != 2 or y.shape != psi.shape[:1] or w.shape[-1:] != psi.shape[1:]:
+        raise ValueError(
+            f"need weights (..., N), features (P, N), labels (P,); got {w.shape}, {psi.shape} and {y.shape}"
+        )
+    size = len(psi)
+    if size > psi.shape[1] + 1:
+        rotated = np.linalg.qr(np.column_stack([psi, y]), mode="r")
+        psi, y = rotated[:, :-1], rotated[:, -1]
+    return ((w @ psi.T - y) ** 2).sum(axis=-1) / size
 
 
 def mean_and_error(values: ArrayLike) -> tuple[Array, Array]:
