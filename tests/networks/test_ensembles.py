@@ -8,7 +8,7 @@ import torch
 
 from replica.kernels.domains import circle_points
 from replica.kernels.fully_connected import wide_network_gram
-from replica.kernels.hermite import hermite_activation
+from replica.kernels.hermite import hermite_activation, ntk_from_hermite
 from replica.kernels.regression import kernel_ridge_predict
 from replica.networks.ensembles import (
     Architecture,
@@ -19,7 +19,7 @@ from replica.networks.ensembles import (
     trace_training,
     train_centred,
 )
-from replica.networks.tangent_kernels import kernel_gradient_descent, tangent_kernel
+from replica.networks.tangent_kernels import kernel_gradient_descent, shallow_tangent_kernels, tangent_kernel
 
 
 def setup(networks=3, width=30, hidden_layers=2, dtype=torch.float64, **keywords):
@@ -216,6 +216,26 @@ def test_tangent_kernels_of_wide_networks_are_the_infinite_one(hidden_layers):
     exact = wide_network_gram(x[:1].numpy(), x.numpy(), hidden_layers=hidden_layers).ntk[0]
     error = kernels.std(axis=0, ddof=1) / np.sqrt(12)
     assert (np.abs(kernels.mean(axis=0) - exact) < 5 * error + 0.01).all()  # 5 standard errors, and O(1/width)
+
+
+def test_kernels_of_random_shallow_networks():
+    b = np.array([0.2, 1.0, -0.5, 0.3])
+    phi, slope = hermite_activation(b)
+    c = np.array([1.0, 0.5, 0.0, -0.8])
+    kernels = shallow_tangent_kernels(phi, slope, c, 500, 200, np.random.default_rng(0))
+    error = kernels.std(axis=0, ddof=1) / np.sqrt(200)
+    assert (np.abs(kernels.mean(axis=0) - ntk_from_hermite(b, c)) < 5 * error).all()
+    # The same in law as the tangent kernel of a network object.
+    architecture = Architecture(1, 500, phi, weight_std=1.0, bias_std=0.0)
+    ensemble = initialise(architecture, 2, 200, torch.Generator().manual_seed(0), dtype=torch.float64)
+    plane = torch.tensor(np.sqrt(2) * np.stack([c, np.sqrt(1 - c**2)], axis=1))
+    objects = tangent_kernel(architecture, ensemble, torch.tensor([[np.sqrt(2), 0.0]]).double(), plane)[:, 0].numpy()
+    np.testing.assert_allclose(kernels.std(axis=0), objects.std(axis=0), rtol=0.3)
+    wide = shallow_tangent_kernels(np.tanh, lambda z: 1 / np.cosh(z) ** 2, c, 16384, 2, np.random.default_rng(3))
+    assert wide.shape == (2, 4)
+    for bad in ((phi, slope, 0.5, 3, 1), (phi, slope, c, 0, 1), (phi, slope, [1.5], 3, 1)):
+        with pytest.raises(ValueError, match="cosines"):
+            shallow_tangent_kernels(*bad, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("outputs", [1, 2])

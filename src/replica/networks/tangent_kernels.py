@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from replica.kernels.hermite import Activation, as_cosine
 from replica.kernels.regression import as_gram
 from replica.networks.ensembles import Architecture, Ensemble
 
@@ -70,6 +71,56 @@ def _signals(architecture: Architecture, ensemble: Ensemble, x: Tensor) -> list[
         scale = 1.0 if layer == len(slopes) - 1 else architecture.weight_std
         deltas.append((deltas[-1] @ w.mT) * slopes[layer] * (scale / w.shape[1] ** 0.5))
     return list(zip(below, deltas[::-1]))
+
+
+def shallow_tangent_kernels(
+    activation: Activation,
+    derivative: Activation,
+    cosine: ArrayLike,
+    width: int,
+    networks: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    r"""Empirical tangent kernels of random networks with one hidden layer and no biases, as functions of the cosine.
+
+    .. math::
+
+        \hat K(c)=\frac1m\sum_{i=1}^m\phi(z_i)\phi(z_i')+c\,v_i^2\dot\phi(z_i)\dot\phi(z_i'),\qquad
+        z_i'=cz_i+\sqrt{1-c^2}\,u_i,
+
+    with independent standard Gaussian :math:`z,u,v`, for one input and others at cosines :math:`c` to it in a plane.
+    Consecutive networks can be merged: the mean of two rows is the kernel of a network of twice the width.
+
+    Parameters
+    ----------
+    activation, derivative : callables
+        :math:`\phi` and :math:`\dot\phi`, applied to arrays.
+    cosine : array, shape (n,)
+    width, networks : int
+        :math:`m` and the number of networks.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    array, shape (networks, n)
+
+    Raises
+    ------
+    ValueError
+        If width or networks are below 1, or cosines are not a vector within [-1, 1].
+    """
+    c = as_cosine(cosine)
+    if c.ndim != 1 or width < 1 or networks < 1:
+        raise ValueError(f"need a vector of cosines, width >= 1, networks >= 1; got {c.shape}, {width}, {networks}")
+    sine, out = np.sqrt(1 - c**2), np.empty((networks, c.size))
+    batch = max(1, 16384 // width)  # arrays that stay in the cache
+    for start in range(0, networks, batch):
+        rows = min(batch, networks - start)
+        z, u, v = rng.standard_normal((3, rows, width, 1))
+        other = c * z + sine * u
+        terms = activation(z) * activation(other) + c * v**2 * derivative(z) * derivative(other)
+        out[start : start + rows] = terms.mean(axis=1)
+    return out
 
 
 def kernel_gradient_descent(
