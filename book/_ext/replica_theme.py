@@ -118,7 +118,7 @@ def _plain(title: str) -> str:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", link_to_source)
     app.connect("builder-inited", load_social)
-    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-docstring", escape_stars, priority=400)  # before napoleon writes its own
     app.connect("doctree-read", mark_math)
     app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)
