@@ -124,7 +124,7 @@ def test_trials_score_as_a_plain_loop_does(points):
 
 
 def test_linear_regression_on_a_subspace_in_closed_form():
-    """Identity covariance on 30 of 40 dimensions, ridge to zero (dossier; classical for least squares)."""
+    """Identity covariance on 30 of 40 dimensions, ridge to zero (classical for least squares)."""
     size, inside, noise_var = 40, 30, 0.3
     cov = np.diag((np.arange(size) < inside).astype(float))
     w = np.random.default_rng(0).normal(size=size)
