@@ -13,6 +13,7 @@ on the right:
 - degrees of freedom: :math:`\sum_im_i\mathcal L_i^2`; :math:`P\gamma`
 - overfitting coefficient: :math:`\mathcal E_0`; :math:`1/(1-\gamma)`
 - test error: :math:`\mathcal E`, against noisy labels; :math:`E_g=\mathcal E-\epsilon^2`, against the target
+- response under a test measure with overlaps :math:`O`: :math:`\frac1n\sum_im_i\mathcal L_i^2O_{ii}`; :math:`\gamma'`
 - train error, against the noisy labels: :math:`\mathcal E_{tr}`; :math:`E_{tr}=(\lambda/\kappa)^2(E_g+\sigma^2)`
 
 The mode errors need care. Both groups split the test error over modes, but not in the same way. The error of the
