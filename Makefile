@@ -26,6 +26,7 @@ SNAKEMAKE ?=
 PYTEST ?=
 PIP_ARGS ?=
 PORT ?= 8000
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .PHONY: help install reproduce figure record book serve test check-notebooks lint bench data new lock clean
 
@@ -64,12 +65,13 @@ book: install
 serve: book
 	@echo "http://localhost:$(PORT)/ (Ctrl-C stops it)"; $(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory build/html
 
+# one thread a worker: as many threads as cores in each of them would stand in each other's way
 test: install
-	@$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST)
+	@$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST)
 
 # nbval runs each recorded notebook at quick and compares its claims table; one worker a notebook
 check-notebooks: install
-	@$(BIN)/python -m pytest -p no:cacheprovider -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 \
+	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:cacheprovider -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 \
 	  $(if $(PAPER),$(foreach p,$(PAPER),notebooks/*/$(p).ipynb),notebooks) $(PYTEST)
 
 lint: install
