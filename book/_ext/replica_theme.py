@@ -16,6 +16,8 @@ from docutils import nodes
 from replica.book.links import read_repository
 
 _STAR = re.compile(r"(?<=[(\s])\*(?=[A-Za-z]\w*[.,)\w])(?!\*)")
+_DISPLAYED = re.compile(r"^( *)\$\$(.+?)\$\$ *$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"(?<![\w$`])\$([^$`]+)\$(?![\w$])")
 SOCIAL_FILE = "_generated/social.json"
 
 
@@ -53,9 +55,16 @@ def drop_launcher(app: Any, doctree: nodes.document, docname: str) -> None:
             raw.parent.remove(raw)
 
 
-def escape_stars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings write shapes as ``(*S, L)``, which reStructuredText would take for the start of emphasis."""
-    lines[:] = [_STAR.sub(r"\\*", line) for line in lines]
+def prepare_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Formulas between dollars become what reStructuredText calls formulas, and the star of a shape ``(*S, L)`` is not
+    taken for the start of emphasis."""
+    text = _STAR.sub(r"\\*", "\n".join(lines))
+    text = _DISPLAYED.sub(lambda found: _block(found[1], found[2]), text)
+    lines[:] = _INLINE.sub(r":math:`\1`", text).split("\n")
+
+
+def _block(indent: str, formula: str) -> str:
+    return f"\n{indent}.. math:: {' '.join(formula.split())}\n"
 
 
 def link_to_source(app: Any, config: Any) -> None:
@@ -118,7 +127,7 @@ def _plain(title: str) -> str:
 def setup(app: Any) -> dict[str, bool]:
     app.connect("config-inited", link_to_source)
     app.connect("builder-inited", load_social)
-    app.connect("autodoc-process-docstring", escape_stars, priority=400)  # before napoleon writes its own
+    app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon writes its own
     app.connect("doctree-read", mark_math)
     app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)

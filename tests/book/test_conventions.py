@@ -67,7 +67,9 @@ def test_a_pair_out_of_step_is_named(entry):
     assert any("out of step" in fault and "make record" in fault for fault in faults(entry))
 
 
-def test_a_recorded_table_of_claims_that_were_reworded_since_is_named(entry):
+@pytest.fixture
+def recorded(entry):
+    """The toy with the outputs that a run would have left; returns what writes a change of them."""
     update_pair(entry.notebook, entry.ipynb)
     pair = nbformat.read(entry.ipynb, as_version=4)
     table = ClaimsTable([missing(name, claim) for name, claim in entry.manifest().claims.items()])
@@ -76,8 +78,20 @@ def test_a_recorded_table_of_claims_that_were_reworded_since_is_named(entry):
     claims.execution_count = 1
     nbformat.write(pair, entry.ipynb)
     assert faults(entry) == []
+    return pair
+
+
+def test_a_recorded_table_of_claims_that_were_reworded_since_is_named(entry, recorded):
     entry.manifest_path.write_text(MANIFEST.replace('source: "Eq. 2"', 'source: "Equation 2 & 3"'))
     assert ["toy-law.ipynb shows other claims than toy-law.yml (rough)" in fault for fault in faults(entry)] == [True]
+
+
+def test_a_picture_that_is_shown_but_not_saved_is_named(entry, recorded):
+    setup = next(cell for cell in recorded.cells if cell.cell_type == "code")
+    setup.outputs = [nbformat.v4.new_output("display_data", {"image/png": "AAAA"})]
+    setup.execution_count = 1
+    nbformat.write(recorded, entry.ipynb)
+    assert ["code cell 1 shows a picture that it does not save" in fault for fault in faults(entry)] == [True]
 
 
 def test_a_scaffolded_paper_is_told_what_to_fill_in(entry, make_project):

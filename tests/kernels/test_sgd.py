@@ -19,7 +19,8 @@ from replica.kernels.sgd import (
     sgd_noise_sum,
     sgd_transition_matrix,
 )
-from replica.kernels.sgd_simulation import excess_loss, mean_and_error, sgd_on_gaussian_features
+from replica.kernels.sgd_simulation import excess_loss, sgd_on_gaussian_features
+from replica.kernels.trials import mean_and_error
 
 problems = st.tuples(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 20), st.floats(0.05, 0.95))
 

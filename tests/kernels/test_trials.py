@@ -18,6 +18,7 @@ from replica.kernels.trials import (
     draw_subsets,
     finite_domain_trials,
     gaussian_feature_trials,
+    mean_and_error,
     nested_trials,
     ridge_path_trials,
     score,
@@ -231,3 +232,11 @@ def test_nested_trials_refuse_what_they_cannot_solve():
         nested_trials(gram, targets, subsets, [4])
     with pytest.raises(ValueError, match="need gram"):
         nested_trials(gram, targets[:2], subsets, [2])
+
+
+def test_mean_and_standard_error():
+    mean, error = mean_and_error([[1.0, 2.0], [3.0, 2.0]])
+    assert mean.tolist() == [2.0, 2.0]
+    assert error.tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match="two trials or more; got 1"):
+        mean_and_error([[1.0]])

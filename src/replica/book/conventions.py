@@ -137,6 +137,12 @@ def _pair(entry: PaperEntry, manifest: Manifest) -> Iterator[str]:
     if not any(cell.outputs for cell in recorded):
         yield f"{entry.ipynb.name} has no recorded outputs; {remedy} takes them from the last quick run"
         return
+    for number, cell in enumerate(recorded, start=1):
+        if "save_figure" not in cell.source and any("image/png" in output.get("data", {}) for output in cell.outputs):
+            yield (
+                f"{entry.ipynb.name}: code cell {number} shows a picture that it does not save; end it with "
+                "`plt.close(fig)`, or save the picture with paper.save_figure"
+            )
     shown = [output for cell in recorded if "claims" in _tags(cell) for output in cell.outputs]
     table = "".join(output.get("data", {}).get("text/html", "") for output in shown)
     stale = [name for name, claim in manifest.claims.items() if table_row(missing(name, claim)) not in table]

@@ -201,14 +201,6 @@ def squared_error(weights: ArrayLike, features: ArrayLike, labels: ArrayLike) ->
     return ((w @ psi.T - y) ** 2).sum(axis=-1) / size
 
 
-def mean_and_error(values: ArrayLike) -> tuple[Array, Array]:
-    """Mean and standard error over runs, the first axis (two at least)."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        raise ValueError(f"a standard error needs two runs or more; got {len(values)}")
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
-
-
 def _check_counts(batch_size: int, runs: int) -> None:
     if int(batch_size) != batch_size or batch_size < 1 or int(runs) != runs or runs < 1:
         raise ValueError(f"batch_size and runs must be whole numbers >= 1; got {batch_size} and {runs}")

@@ -43,6 +43,14 @@ class Scores(NamedTuple):
     """Mean squared error on the training points."""
 
 
+def mean_and_error(values: ArrayLike) -> tuple[Array, Array]:
+    """Mean and standard error over trials, the first axis (two at least)."""
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2:
+        raise ValueError(f"a standard error needs two trials or more; got {len(values)}")
+    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+
+
 def draw_subsets(population: int, n: int, trials: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw ``trials`` independent sets of ``n`` distinct points out of ``population``; shape (trials, n).
 
