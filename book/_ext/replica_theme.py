@@ -3,6 +3,7 @@ Open Graph tags with stable pictures, and MathJax on pages whose mathematics sta
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import re
@@ -124,7 +125,7 @@ def _plain(title: str) -> str:
     return unescape(Markup(title).striptags())
 
 
-def setup(app: Any) -> dict[str, bool]:
+def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", link_to_source)
     app.connect("builder-inited", load_social)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon writes its own
@@ -132,4 +133,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)
     app.connect("html-page-context", adjust_page, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    # pages read by an older version of this file are read again
+    version = int(hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8], 16)
+    return {"env_version": version, "parallel_read_safe": True, "parallel_write_safe": True}

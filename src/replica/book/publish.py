@@ -55,6 +55,8 @@ def build_html(root: Path, strict: bool = True) -> Path:
         shutil.rmtree(work / "_build" / ".doctrees", ignore_errors=True)
     if done.returncode != 0:
         raise BookBuildError(f"the book was not built:\n{_complaints(log, root)}\n(all of it: {log.relative_to(root)})")
+    # Sphinx copies these only when it has a page to write
+    shutil.copytree(source / "_static", work / "_build" / "html" / "_static", dirs_exist_ok=True)
     html = root / "build" / "html"
     _publish(work / "_build" / "html", html)
     return html / "index.html"
