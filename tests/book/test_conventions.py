@@ -37,6 +37,11 @@ SPOILED = {
     "no seed": ("seed: int = 0  # seed of all random numbers\n", "", "no seed"),
     "figure never saved": ('paper.save_figure(fig, "line", data={"x": x, "y": x})', "pass", "saved 0 times"),
     "unknown figure": ('save_figure(fig, "line"', 'save_figure(fig, "lime"', "saves 'lime'"),
+    "a still saved as an animation": (
+        'save_figure(fig, "line"',
+        'save_animation(fig, "line"',
+        "save it with paper.save_figure",
+    ),
     "no figure tag": ("figure-line", "other", "needs the tag figure-line"),
     "unknown figure tag": ("[figure-line]", "[figure-line, figure-lime]", "figure-lime names no figure"),
     "claim never checked": ('paper.check("two", 1 + x[-1] / width)', "pass", "'two' is never checked"),

@@ -72,3 +72,40 @@ def test_a_figure_without_numbers_or_with_ragged_ones_is_refused(tmp_path):
     with pytest.raises(ReplicaError, match="regular shape"):
         figures.flatten({"x": {1, 2}})
     assert not list(tmp_path.iterdir())
+
+
+def in_motion():
+    """A figure whose point moves, and what moves it."""
+    import matplotlib.pyplot as plt
+
+    with matplotlib.rc_context(figures.style()):
+        fig, ax = plt.subplots(figsize=(2, 1))
+        (point,) = ax.plot([0], [0], "o")
+        ax.set(xlim=(-1, 4), ylim=(-1, 1))
+        return fig, lambda frame: point.set_xdata([frame])
+
+
+def test_an_animation_loops_for_ever_and_every_frame_differs():
+    fig, move = in_motion()
+    film = Image.open(io.BytesIO(figures.film(fig, "line", move, frames=4, fps=10)))
+    assert film.n_frames == 4
+    assert film.info["loop"] == 0
+    pictures = []
+    for frame in range(4):
+        film.seek(frame)
+        assert film.info["duration"] == 100  # milliseconds
+        pictures.append(film.convert("RGB").tobytes())
+    assert len(set(pictures)) == 4
+    again, move_again = in_motion()
+    assert figures.film(again, "line", move_again, 4, 10) == figures.film(fig, "line", move, 4, 10)
+
+
+def test_an_animation_too_large_too_fast_or_of_one_frame_is_refused(monkeypatch):
+    fig, move = in_motion()
+    with pytest.raises(ReplicaError, match="at least 2 frames; came 1"):
+        figures.film(fig, "line", move, frames=1, fps=10)
+    with pytest.raises(ReplicaError, match="fps"):
+        figures.film(fig, "line", move, frames=3, fps=100)
+    monkeypatch.setattr(figures, "MAX_FILM", 1000)
+    with pytest.raises(ReplicaError, match="Use fewer frames"):
+        figures.film(fig, "line", move, frames=3, fps=10)

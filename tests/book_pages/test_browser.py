@@ -245,6 +245,22 @@ def test_figures_are_opaque_white_in_the_dark(browser: Any, book_html: Path) -> 
             assert page.locator(selector).first.evaluate(style) == ["none", "rgb(255, 255, 255)"]
 
 
+def test_an_animation_can_be_stopped_and_rests_for_those_who_ask(browser: Any, book_html: Path) -> None:
+    paper = next(name for name in names(book_html) if ".gif" in (book_html / name).read_text(encoding="utf-8"))
+    film, still = "div.cell_output img[src$='.gif']", "div.cell_output canvas"
+    for wish, moving in (("no-preference", True), ("reduce", False)):
+        with visiting(browser, book_html.as_uri(), reduced_motion=wish) as visit:
+            page = visit.open(paper)
+            button = page.locator(".animation-button").first
+            for moves in (moving, not moving, moving):
+                assert page.locator(film).first.is_visible() is moves
+                assert page.locator(still).first.is_visible() is not moves
+                assert button.inner_text() == ("Pause" if moves else "Play")
+                button.press("Enter")
+            assert page.locator(still).first.get_attribute("aria-label")
+            assert visit.errors == []
+
+
 def test_the_offline_copy_opens_from_disk(browser: Any, book_html: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(book_html / "replica-book.zip") as packed:
         packed.extractall(tmp_path)

@@ -86,9 +86,14 @@ paper.check("mean-deviation", float(np.mean(measured - theory)), spread=0.02, sp
 
 fig, ax = plt.subplots()
 ax.loglog(n, 1.0 / n**2)
+(point,) = ax.plot(n[:1], [1.0], "o")
 ax.set_xlabel("mode")
 ax.set_ylabel("eigenvalue")
-paper.save_figure(fig, "spectrum", data={"n": n, "eigenvalue": 1.0 / n**2})
+
+def move(frame):
+    point.set_data(n[frame : frame + 1], 1.0 / n[frame : frame + 1] ** 2)
+
+paper.save_animation(fig, "spectrum", move, frames=3, data={"n": n, "eigenvalue": 1.0 / n**2}, fps=5)
 paper.check("decay", 2.0)
 @EXTRA@
 ```
@@ -145,6 +150,7 @@ figures:
     paper: none (added here)
     caption: "Eigenvalues that fall with the square of the mode index."
     alt: "A straight falling line on two logarithmic axes."
+    animation: true
 claims:
   conservation-law:
     statement: "The learnabilities of all modes add up to $n$, whatever $|\\\\phi|$ is."

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from replica.book.catalogue import PaperEntry
 from replica.book.claims import missing
 from replica.book.errors import ReplicaError
-from replica.book.manifest import Manifest
+from replica.book.manifest import SAVERS, Manifest
 from replica.book.notebook_text import read_notebook
 from replica.book.pairs import difference, read_pair
 from replica.book.paper import table_row
@@ -90,7 +90,7 @@ def _figures(entry: PaperEntry, manifest: Manifest, notebook: NotebookNode) -> I
     name = entry.notebook.name
     saved: dict[str, int] = {}
     for cell in _code(notebook):
-        here = [figure for figure, _ in _calls(cell.source, "save_figure")]
+        here = [figure for saver in SAVERS for figure, _ in _calls(cell.source, saver)]
         if len(here) > 1:
             yield f"{name}: one cell saves {', '.join(here)}; save one figure a cell, so that each can have its footer"
         for figure in here:
@@ -100,9 +100,12 @@ def _figures(entry: PaperEntry, manifest: Manifest, notebook: NotebookNode) -> I
         for tag in _tags(cell):
             if tag.startswith("figure-") and tag.removeprefix("figure-") not in manifest.figures:
                 yield f"{name}: the tag {tag} names no figure of the manifest"
-    for figure in manifest.figures:
+    for figure, entered in manifest.figures.items():
         if saved.get(figure, 0) != 1:
             yield f"{name}: figure {figure!r} is saved {saved.get(figure, 0)} times; expected once"
+        elif not any(figure == called for cell in _code(notebook) for called, _ in _calls(cell.source, entered.saver)):
+            moves = str(entered.animation).lower()
+            yield f"{name}: {figure!r} has animation: {moves} in {entry.slug}.yml; save it with paper.{entered.saver}"
     for figure in saved.keys() - manifest.figures.keys():
         yield f"{name}: saves {figure!r}, which {entry.slug}.yml does not declare"
 
@@ -138,7 +141,8 @@ def _pair(entry: PaperEntry, manifest: Manifest) -> Iterator[str]:
         yield f"{entry.ipynb.name} has no recorded outputs; {remedy} takes them from the last quick run"
         return
     for number, cell in enumerate(recorded, start=1):
-        if "save_figure" not in cell.source and any("image/png" in output.get("data", {}) for output in cell.outputs):
+        saves = any(saver in cell.source for saver in SAVERS)
+        if not saves and any("image/png" in output.get("data", {}) for output in cell.outputs):
             yield (
                 f"{entry.ipynb.name}: code cell {number} shows a picture that it does not save; end it with "
                 "`plt.close(fig)`, or save the picture with paper.save_figure"
@@ -164,7 +168,7 @@ def _tags(cell: NotebookNode) -> list[str]:
 
 def _calls(source: str, method: str) -> list[tuple[Any, ast.Call]]:
     """The calls ``paper.<method>(...)`` in ``source`` with the name they hand over (None when it is computed)."""
-    position = {"save_figure": 1, "check": 0}[method]
+    position = 0 if method == "check" else 1
     calls = []
     for node in ast.walk(ast.parse(source)):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method):

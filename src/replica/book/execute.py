@@ -107,7 +107,8 @@ def run_figure(
     overrides: dict[str, Any] | None = None,
     quiet: bool = False,
 ) -> Path:
-    """Make one figure, without the cells that only other figures or checks need; returns the path of its PNG.
+    """Make one figure, without the cells that only other figures or checks need; returns the path of its
+    picture (PNG; of an animation GIF).
 
     It goes to ``results/figures-only/<profile>/<slug>/figures/``. Raises :class:`UnknownFigure`, with the figures
     that exist, nearest first, and what :func:`run_paper` raises.
@@ -116,11 +117,12 @@ def run_figure(
     if figure not in run.manifest.figures:
         known = _nearest_first(figure, list(run.manifest.figures))
         raise UnknownFigure(f"{slug} has no figure {figure!r}. It has: {', '.join(known)}")
+    picture = "gif" if run.manifest.figures[figure].animation else "png"
     run.notebook = only(run.notebook, figure)
     with _running(run, quiet) as (progress, _):
         _kernel_run(run, progress)
         made = sorted((run.attempt / "figures").glob(f"{figure}.*"))
-        if not any(path.suffix == ".png" for path in made):
+        if not any(path.suffix == f".{picture}" for path in made):
             message = f"{slug}: no cell tagged figure-{figure} saved the figure {figure!r}"
             raise RunError(message, _report(run, progress, "MissingFigure", message))
         folder = run.target / "figures"
@@ -128,7 +130,7 @@ def run_figure(
         for path in made:
             os.replace(path, folder / path.name)
         progress.finished("complete")
-        return folder / f"{figure}.png"
+        return folder / f"{figure}.{picture}"
 
 
 def _plan(slug: str, profile: str, overrides: dict[str, Any], family: str) -> Run:
@@ -172,8 +174,8 @@ def _execute(run: Run, progress: Progress) -> RunResult:
     threading.Thread(target=provenance.owners, daemon=True).start()  # asked for at the end; ready while cells run
     session, executed = _kernel_run(run, progress)
     absent = [
-        name for name in run.manifest.figures
-        if not all((run.attempt / "figures" / f"{name}.{kind}").exists() for kind in ("png", "svg", "npz"))
+        name for name, figure in run.manifest.figures.items()
+        if not all((run.attempt / "figures" / f"{name}.{kind}").exists() for kind in figure.kinds)
     ]  # fmt: skip
     if absent:
         _fail(run, progress, executed, "MissingFigure", f"the notebook never saved {', '.join(absent)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A", "#000000"]
 DPI = 150
 MAX_TIDY_ROWS = 200_000
+FILM_DPI = 100
+MAX_FILM = 1_000_000  # bytes; the recorded notebook carries it, and git keeps every recording
 
 
 def style() -> dict[str, Any]:
@@ -76,6 +78,34 @@ def render(fig: Figure, metadata: Mapping[str, Any]) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
+def film(fig: Figure, name: str, draw: Callable[[int], object], frames: int, fps: float) -> bytes:
+    """``fig`` with ``draw(0)``, ``draw(1)``, ... as a GIF that loops for ever; refuses more than ``MAX_FILM`` bytes."""
+    import tempfile
+
+    from matplotlib.animation import PillowWriter
+
+    if frames < 2:
+        raise ReplicaError(f"animation {name!r}: expected at least 2 frames; came {frames}")
+    if not 0 < fps <= 50:
+        raise ReplicaError(
+            f"animation {name!r}: expected 0 < fps <= 50 (GIF counts hundredths of a second); came {fps}"
+        )
+    writer = PillowWriter(fps=fps)  # type: ignore[arg-type]  # takes floats too
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.gif"
+        with writer.saving(fig, path, FILM_DPI):
+            for frame in range(frames):
+                draw(frame)
+                writer.grab_frame()
+        content = path.read_bytes()
+    if len(content) > MAX_FILM:
+        raise ReplicaError(
+            f"animation {name!r}: expected at most {MAX_FILM / 1e6:g} MB; came {len(content) / 1e6:.1f} MB. "
+            "Use fewer frames, a smaller figure or fewer colours"
+        )
+    return content
+
+
 def flatten(data: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """``{"theory": {"n": ...}}`` as ``{"theory.n": array}``; refuses what is not a numeric or text array."""
     arrays: dict[str, np.ndarray] = {}
@@ -120,14 +150,24 @@ def to_csv(data: Mapping[str, Any]) -> str | None:
     return buffer.getvalue()
 
 
-def save(fig: Figure, folder: Path, name: str, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Path]:
-    """Write ``name.png``, ``.svg``, ``.npz`` and ``.csv`` into ``folder`` and return their paths by suffix."""
+def save(
+    fig: Figure,
+    folder: Path,
+    name: str,
+    data: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    gif: bytes | None = None,
+) -> dict[str, Path]:
+    """Write ``name.png``, ``.svg``, ``.npz``, ``.csv`` and, of an animation, ``.gif`` into ``folder`` and return
+    their paths by suffix."""
     if not data:
         raise ReplicaError(f"figure {name!r}: expected the numbers behind the figure in data={{...}}; came nothing")
     files: dict[str, bytes] = {**render(fig, metadata), "npz": to_npz(data)}
     table = to_csv(data)
     if table is not None:
         files["csv"] = table.encode("utf-8")
+    if gif is not None:
+        files["gif"] = gif
     folder.mkdir(parents=True, exist_ok=True)
     paths = {suffix: folder / f"{name}.{suffix}" for suffix in files}
     for suffix, content in files.items():

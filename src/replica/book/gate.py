@@ -19,7 +19,7 @@ from replica.book.catalogue import PaperEntry
 from replica.book.claims import CLAIMS_FILE
 from replica.book.digest import paper_digest
 from replica.book.errors import ReplicaError
-from replica.book.manifest import Manifest
+from replica.book.manifest import SAVERS, Manifest
 from replica.book.notebook_text import read_notebook
 from replica.book.profiles import apply, resolve
 
@@ -75,7 +75,8 @@ def inspect(entry: PaperEntry, profile: str = "quick") -> list[str]:
 
 
 def figure_cell(notebook: NotebookNode, figure: str) -> int | None:
-    """The index of the cell that calls ``save_figure(..., "<figure>", ...)``; None when no cell does."""
+    """The index of the cell that calls ``save_figure(..., "<figure>", ...)`` or ``save_animation``; None when no
+    cell does."""
     for index, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and figure in saved_figures(cell.source):
             return index
@@ -83,12 +84,12 @@ def figure_cell(notebook: NotebookNode, figure: str) -> int | None:
 
 
 def saved_figures(code: str) -> list[str]:
-    """The ids written out in the calls of ``save_figure`` in ``code``."""
+    """The ids written out in the calls of ``save_figure`` and ``save_animation`` in ``code``."""
     try:
         calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
     except SyntaxError:
         return []
-    calls = [call for call in calls if getattr(call.func, "attr", None) == "save_figure"]
+    calls = [call for call in calls if getattr(call.func, "attr", None) in SAVERS]
     names = [call.args[1:2] + [word.value for word in call.keywords if word.arg == "name"] for call in calls]
     return [arg.value for args in names for arg in args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
 

@@ -31,6 +31,7 @@ GROUPS: dict[str, str] = {
     "ingrosso": "Ingrosso and co-workers",
 }
 PROFILES = ("smoke", "quick", "paper")
+SAVERS = ("save_figure", "save_animation")  # the methods of a paper that save a figure
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Text = Annotated[str, StringConstraints(min_length=3, strip_whitespace=True)]
@@ -93,11 +94,22 @@ class Claim(_Strict):
 
 
 class Figure(_Strict):
-    """A figure that the notebook regenerates."""
+    """A figure that the notebook regenerates; ``animation`` marks one that moves."""
 
     paper: Text
     caption: Text
     alt: Annotated[str, StringConstraints(min_length=20, strip_whitespace=True)]
+    animation: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The files without which the figure is not complete."""
+        return ("png", "svg", "npz", *(("gif",) if self.animation else ()))
+
+    @property
+    def saver(self) -> str:
+        """The method of a paper that saves it."""
+        return SAVERS[self.animation]
 
 
 class Finding(_Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,20 +73,53 @@ class Paper:
         ``data`` maps names to arrays, or names of tables to mappings of names to arrays; it is written to ``.npz``
         and, as text, to ``.csv``. Raises :class:`UnknownFigure` for a name the manifest does not declare.
         """
+        metadata = self._describe(name, animation=False)
+        paths = figures.save(fig, self.results / "figures", name, data, metadata)
+        _close(fig)
+        _show(paths["png"])
+
+    def save_animation(
+        self,
+        fig: Figure,
+        name: str,
+        draw: Callable[[int], object],
+        *,
+        frames: int,
+        data: Mapping[str, Any],
+        fps: float = 15,
+        still: int = -1,
+    ) -> None:
+        """Save ``fig`` in motion as the manifest's figure ``name``, a GIF that loops, and show it.
+
+        ``draw(k)`` changes ``fig`` to its frame ``k``, for ``k`` from 0 to ``frames - 1``. Frame ``still`` (by default
+        the last) is saved as PNG and SVG too, for print, thumbnails and readers who ask for no motion. ``data`` is
+        that of :meth:`save_figure`. Raises :class:`UnknownFigure` for a name that the manifest does not declare with
+        ``animation: true``, and :class:`ReplicaError` for a file too large to record.
+        """
+        metadata = self._describe(name, animation=True)
+        gif = figures.film(fig, name, draw, frames, fps)
+        draw(range(frames)[still])
+        paths = figures.save(fig, self.results / "figures", name, data, metadata, gif)
+        _close(fig)
+        _show(paths["gif"])
+
+    def _describe(self, name: str, animation: bool) -> dict[str, Any]:
+        """What is written into the figure's files; refuses a name the manifest does not declare as such a figure."""
         if name not in self.manifest.figures:
             raise UnknownFigure(
                 f"{self.slug}.yml declares no figure {name!r}. {suggest(name, list(self.manifest.figures))}"
             )
-        metadata = {
-            "paper": self.slug, "figure": name, "regenerates": self.manifest.figures[name].paper,
+        figure = self.manifest.figures[name]
+        if figure.animation != animation:
+            remedy = "add `animation: true`, or use save_figure" if animation else "use save_animation"
+            raise UnknownFigure(
+                f"{self.slug}.yml: figure {name!r} has animation: {str(not animation).lower()}; {remedy}"
+            )
+        return {
+            "paper": self.slug, "figure": name, "regenerates": figure.paper,
             "title": self.manifest.title, "profile": self.profile, "parameters": self.parameters,
             "seed": self.parameters.get("seed"), "packages": _versions(), "licence": "CC BY 4.0",
         }  # fmt: skip
-        paths = figures.save(fig, self.results / "figures", name, data, metadata)
-        import matplotlib.pyplot as plt
-
-        plt.close(fig)
-        _show(paths["png"])
 
     def check(
         self,
@@ -154,11 +187,17 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("numpy", "scipy", "matplotlib")}
 
 
-def _show(png: Path) -> None:
+def _close(fig: Figure) -> None:
+    import matplotlib.pyplot as plt
+
+    plt.close(fig)
+
+
+def _show(picture: Path) -> None:
     try:
         from IPython import get_ipython
         from IPython.display import Image, display
     except ImportError:
         return
     if get_ipython() is not None:
-        display(Image(data=png.read_bytes(), format="png"))
+        display(Image(data=picture.read_bytes(), format=picture.suffix[1:]))
