@@ -1,0 +1,256 @@
+r"""Training optical networks: free complex matrices, or the phases of FFT meshes, with gradients by hand.
+
+Gradients of a real loss with respect to a complex number are written
+:math:`g=\partial L/\partial\mathrm{Re}+i\,\partial L/\partial\mathrm{Im}`. A layer of meshes is differentiated through
+its matrix: it is built once for each step by sending the identity through the mesh, and the loss's gradient with
+respect to that matrix is sent back (:func:`replica.optics.propagation.backpropagate`), whatever the size of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from replica.optics.components import Complex, Float, check_finite, mzi_matrix
+from replica.optics.meshes import Mesh, Stack
+from replica.optics.networks import OpticalLayer, layer_matrix, mod_softplus, mod_softplus_slope
+from replica.optics.propagation import backpropagate, propagate
+
+__all__ = ["Schedule", "layer_gradients", "loss_and_gradients", "train_layers", "train_matrices"]
+
+
+class Schedule(NamedTuple):
+    """How to train."""
+
+    #: passes over the training set at each learning rate
+    epochs: tuple[int, ...] = (5, 5)
+    #: learning rate of each stage
+    rates: tuple[float, ...] = (5e-3, 1e-3)
+    #: images in a batch
+    batch: int = 100
+    #: "momentum" (SGD with momentum 0.9) or "adam"
+    optimiser: str = "momentum"
+
+
+def loss_and_gradients(
+    weights: Sequence[Complex], inputs: Complex, labels: ArrayLike, t0: float = 0.03
+) -> tuple[float, list[Complex]]:
+    """Mean negative log-likelihood with intensities as logits, and its gradients with respect to all weights.
+
+    Parameters
+    ----------
+    weights : matrices of shape (outputs, inputs), the layers in order
+    inputs : complex array, shape (images, inputs)
+    labels : integers, shape (images,)
+    t0 : float
+        Slope of the absorber at zero.
+    """
+    labels = np.asarray(labels)
+    fed, before, amplitudes = [], [], inputs
+    for index, matrix in enumerate(weights):
+        if index:
+            before.append(amplitudes)
+            modulus = np.sqrt(amplitudes.real**2 + amplitudes.imag**2 + 1e-24)
+            amplitudes = amplitudes * (mod_softplus(modulus, t0) / modulus)
+        fed.append(amplitudes)
+        amplitudes = amplitudes @ matrix.T
+    logits = amplitudes.real**2 + amplitudes.imag**2
+    logits = logits - logits.max(axis=1, keepdims=True)
+    probability = np.exp(logits)
+    total = probability.sum(axis=1, keepdims=True)
+    everyone = np.arange(len(labels))
+    loss = float((np.log(total[:, 0]) - logits[everyone, labels]).mean())
+    probability /= total
+    probability[everyone, labels] -= 1
+    gradient = (2 / len(labels)) * probability * amplitudes
+    gradients: list[Complex] = []
+    for index in reversed(range(len(weights))):
+        gradients.append(gradient.T @ fed[index].conj())
+        if index:
+            gradient = gradient @ weights[index].conj()
+            z = before[index - 1]
+            modulus = np.sqrt(z.real**2 + z.imag**2 + 1e-24)
+            ratio = mod_softplus(modulus, t0) / modulus
+            along = gradient.real * z.real + gradient.imag * z.imag
+            gradient = ratio * gradient + (along * (mod_softplus_slope(modulus, t0) - ratio) / modulus**2) * z
+    return loss, gradients[::-1]
+
+
+def layer_gradients(layer: OpticalLayer, gradient: Complex) -> list[Float]:
+    """From the gradient with respect to a layer's matrix to those with respect to its phases.
+
+    Returns arrays in the order of the layer's parameters: theta, phi, psi of every mesh of the first stack, then of the
+    second, the attenuators' angles, the gain (an array of one number).
+    """
+    k = len(layer.attenuation)
+    first_start = np.eye(layer.first[0].modes, dtype=np.complex128)[:, layer.inputs]
+    second_start = np.eye(layer.second[0].modes, dtype=np.complex128)[:, :k]
+    first_outputs, second_outputs = _through(layer.first, first_start), _through(layer.second, second_start)
+    first, second = first_outputs[-1][1][:k], second_outputs[-1][1][layer.outputs]
+    transmission = np.sin(layer.attenuation / 2)
+    against_first = gradient @ first.conj().T  # (outputs, k)
+    against_both = (second.conj() * against_first).sum(axis=0).real
+    first_gradient = np.zeros_like(first_outputs[-1][1])
+    first_gradient[:k] = layer.gain * transmission[:, None] * (second.conj().T @ gradient)
+    second_gradient = np.zeros_like(second_outputs[-1][1])
+    second_gradient[layer.outputs] = layer.gain * transmission * against_first
+    return [
+        *_back(layer.first, first_outputs, first_gradient),
+        *_back(layer.second, second_outputs, second_gradient),
+        layer.gain * against_both * np.cos(layer.attenuation / 2) / 2,
+        np.array([against_both @ transmission]),
+    ]
+
+
+def train_matrices(
+    sizes: Sequence[int],
+    inputs: Complex,
+    labels: ArrayLike,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    *,
+    t0: float = 0.03,
+    report: Callable[[float], None] | None = None,
+) -> list[Complex]:
+    """Train free complex matrices, ``sizes`` = numbers of modes from input to output.
+
+    They start from complex Gaussian entries of variance 1 / inputs. ``report`` is called with the mean loss of every
+    epoch. Returns the matrices. ValueError for data that do not fit ``sizes`` and for an unknown optimiser.
+    """
+    inputs, labels = _check_data(inputs, labels, sizes[0], sizes[-1])
+    weights = [
+        (rng.normal(size=(a, b)) + 1j * rng.normal(size=(a, b))) / np.sqrt(2 * b) for b, a in zip(sizes, sizes[1:])
+    ]
+    optimiser = _Optimiser(schedule.optimiser, [w.view(np.float64) for w in weights])
+
+    def step(x: Complex, y: np.ndarray, rate: float) -> float:
+        loss, gradients = loss_and_gradients(weights, x, y, t0)
+        optimiser.step([np.ascontiguousarray(g).view(np.float64) for g in gradients], rate)
+        return loss
+
+    _run(step, inputs, labels, schedule, rng, report)
+    return weights
+
+
+def train_layers(
+    layers: Sequence[OpticalLayer],
+    inputs: Complex,
+    labels: ArrayLike,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    *,
+    t0: float = 0.03,
+    report: Callable[[float], None] | None = None,
+) -> list[OpticalLayer]:
+    """Train the phases, attenuators and gains of optical layers; returns new layers, the given ones stay as they are.
+
+    Arguments and errors as for :func:`train_matrices`.
+    """
+    inputs, labels = _check_data(inputs, labels, len(layers[0].inputs), len(layers[-1].outputs))
+    layers = [_copy(layer) for layer in layers]
+    optimiser = _Optimiser(schedule.optimiser, [p for layer in layers for p in _parameters(layer)])
+    gains = [np.array([layer.gain]) for layer in layers]
+    counts = np.cumsum([0] + [len(_parameters(layer)) for layer in layers])
+    optimiser.parameters = [
+        p for layer, gain in zip(layers, gains, strict=True) for p in (*_parameters(layer)[:-1], gain)
+    ]
+    assert counts[-1] == len(optimiser.parameters)
+
+    def step(x: Complex, y: np.ndarray, rate: float) -> float:
+        now = [replace(layer, gain=float(gain[0])) for layer, gain in zip(layers, gains, strict=True)]
+        loss, gradients = loss_and_gradients([layer_matrix(layer) for layer in now], x, y, t0)
+        optimiser.step([p for layer, g in zip(now, gradients, strict=True) for p in layer_gradients(layer, g)], rate)
+        return loss
+
+    _run(step, inputs, labels, schedule, rng, report)
+    return [replace(layer, gain=float(gain[0])) for layer, gain in zip(layers, gains, strict=True)]
+
+
+class _Optimiser:
+    """Updates arrays in place: SGD with momentum 0.9, or Adam with its usual constants."""
+
+    def __init__(self, kind: str, parameters: list[Float]) -> None:
+        if kind not in ("momentum", "adam"):
+            raise ValueError(f"optimiser must be 'momentum' or 'adam', got {kind!r}")
+        self.kind, self.parameters, self.steps = kind, parameters, 0
+        self.mean = [np.zeros_like(p) for p in parameters]
+        self.square = [np.zeros_like(p) for p in parameters]
+
+    def step(self, gradients: list[Float], rate: float) -> None:
+        self.steps += 1
+        for p, g, m, v in zip(self.parameters, gradients, self.mean, self.square, strict=True):
+            if self.kind == "momentum":
+                m *= 0.9
+                m += g
+                p -= rate * m
+            else:
+                m += 0.1 * (g - m)
+                v += 0.001 * (g * g - v)
+                correction = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+                p -= (rate * correction) * m / (np.sqrt(v) + 1e-8)
+
+
+def _run(step, inputs, labels, schedule, rng, report) -> None:
+    if len(schedule.epochs) != len(schedule.rates) or schedule.batch < 1:
+        raise ValueError(f"a schedule needs as many rates as stages and a batch of at least 1, got {schedule}")
+    for epochs, rate in zip(schedule.epochs, schedule.rates, strict=True):
+        for _ in range(epochs):
+            losses = [step(inputs[b], labels[b], rate) for b in _batches(len(labels), schedule.batch, rng)]
+            if not np.isfinite(losses).all():
+                raise ValueError(f"training diverged at learning rate {rate}: the loss is no longer finite")
+            if report is not None:
+                report(float(np.mean(losses)))
+
+
+def _batches(count: int, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    order = rng.permutation(count)
+    return (order[start : start + size] for start in range(0, count, size))
+
+
+def _check_data(inputs: ArrayLike, labels: ArrayLike, modes: int, classes: int) -> tuple[Complex, np.ndarray]:
+    inputs, labels = check_finite("inputs", inputs, np.complex128), np.asarray(labels)
+    if inputs.ndim != 2 or inputs.shape[1] != modes or labels.shape != inputs.shape[:1]:
+        raise ValueError(f"expected inputs of shape (images, {modes}) and as many labels, got {inputs.shape}, {labels.shape}")
+    if labels.size == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels must lie in 0..{classes - 1}, one for each output mode")
+    return inputs, labels
+
+
+def _parameters(layer: OpticalLayer) -> list[Float]:
+    phases = [p for mesh in (*layer.first, *layer.second) for p in (mesh.theta, mesh.phi, mesh.psi)]
+    return [*phases, layer.attenuation, np.array([layer.gain])]
+
+
+def _copy(layer: OpticalLayer) -> OpticalLayer:
+    def own(mesh: Mesh) -> Mesh:
+        return replace(mesh, theta=mesh.theta.copy(), phi=mesh.phi.copy(), psi=mesh.psi.copy())
+
+    return replace(
+        layer, first=tuple(map(own, layer.first)), second=tuple(map(own, layer.second)), attenuation=layer.attenuation.copy()
+    )
+
+
+def _through(stack: Stack, amplitudes: Complex) -> list[tuple[Complex, Complex, Complex]]:
+    """For each mesh its couplers, and then what leaves its output phases and its layers: (couplers, out, inside)."""
+    passed = []
+    for mesh in stack:
+        couplers = mzi_matrix(mesh.theta, mesh.phi)
+        inside = propagate(amplitudes[None], mesh.upper, mesh.lower, couplers[None])[0]
+        amplitudes = np.exp(1j * mesh.psi)[:, None] * inside
+        passed.append((couplers, amplitudes, inside))
+    return passed
+
+
+def _back(stack: Stack, passed: list[tuple[Complex, Complex, Complex]], gradient: Complex) -> list[Float]:
+    """Gradients of theta, phi, psi of every mesh of the stack."""
+    result: list[Float] = []
+    for mesh, (couplers, out, inside) in zip(reversed(stack), reversed(passed), strict=True):
+        dpsi = (out.real * gradient.imag - out.imag * gradient.real).sum(axis=1)
+        gradient = np.exp(-1j * mesh.psi)[:, None] * gradient
+        dtheta, dphi, gradient = backpropagate(inside, gradient, mesh.upper, mesh.lower, couplers)
+        result = [dtheta, dphi, dpsi, *result]
+    return result
