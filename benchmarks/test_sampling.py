@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from replica.sampling.chains import run_chains
 from replica.sampling.diagnostics import autocovariance
 from replica.sampling.leapfrog import leapfrog_trajectory, phase_point
-from replica.sampling.look_ahead import lookahead_cumulative, lookahead_cumulative_recursive, run_chains
+from replica.sampling.look_ahead import LookAheadHMC, lookahead_cumulative, lookahead_cumulative_recursive
 from replica.sampling.oscillator import oscillator_trajectory, oscillator_transition_fractions
 from replica.sampling.targets import AnisotropicGaussian, RoughWell
 
@@ -32,17 +33,17 @@ def test_a_million_leapfrog_gradients_on_the_rough_well(benchmark):
 def test_two_hundred_steps(benchmark, target, n_lookahead):
     n_chains = 30 if target.n_dims == 100 else CHAINS
     start = target.sample(n_chains, np.random.default_rng(1))
-    advance = leapfrog_trajectory(target, 1.0, 10)
-    run = benchmark(lambda: run_chains(target, advance, start, 200, n_lookahead, 0.1, np.random.default_rng(2)))
-    assert run.rung_counts.sum() == 200 * n_chains
+    sampler = LookAheadHMC(target, 1.0, 10, n_lookahead, 0.1)
+    run = benchmark(lambda: run_chains(sampler, start, 200, np.random.default_rng(2)))
+    assert run.move_counts.sum() == 200 * n_chains
 
 
 def test_two_hundred_steps_in_closed_form_for_5000_settings(benchmark):
     target = AnisotropicGaussian(2)
     eps = np.linspace(0.1, 1.9, 5000)
     start = target.sample(eps.size, np.random.default_rng(3))
-    advance = oscillator_trajectory(target, eps, 10)
-    run = benchmark(lambda: run_chains(target, advance, start, 200, 4, 0.1, np.random.default_rng(4)))
+    sampler = LookAheadHMC(target, n_lookahead=4, beta=0.1, trajectory=oscillator_trajectory(target, eps, 10))
+    run = benchmark(lambda: run_chains(sampler, start, 200, np.random.default_rng(4)))
     assert run.positions.shape == (200, 2, 5000)
 
 

@@ -64,6 +64,11 @@ def prepare_docstring(app: Any, what: str, name: str, obj: Any, options: Any, li
     lines[:] = _INLINE.sub(r":math:`\1`", text).split("\n")
 
 
+def skip_fields(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """The fields of a named tuple are told in its docstring; Python's own words for them say only their number."""
+    return True if (inspect.getdoc(obj) or "").startswith("Alias for field number") else None
+
+
 def _block(indent: str, formula: str) -> str:
     return f"\n{indent}.. math:: {' '.join(formula.split())}\n"
 
@@ -129,6 +134,7 @@ def setup(app: Any) -> dict[str, Any]:
     app.connect("config-inited", link_to_source)
     app.connect("builder-inited", load_social)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon writes its own
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("doctree-read", mark_math)
     app.connect("env-updated", math_everywhere)
     app.connect("doctree-resolved", drop_launcher, priority=900)

@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from replica.sampling.chains import Diverged, run_chains, time_average
 from replica.sampling.diagnostics import autocorrelation, autocovariance, gradient_evaluations, transition_fractions
 from replica.sampling.leapfrog import flip_momentum, hamiltonian, leapfrog_trajectory, phase_point
 from replica.sampling.look_ahead import (
+    LookAheadHMC,
     beta_from_alpha,
     look_ahead_step,
     lookahead_cumulative,
     lookahead_cumulative_recursive,
-    run_chains,
     transition_probabilities,
 )
 from replica.sampling.oscillator import (
@@ -135,7 +136,7 @@ def test_samples_the_target(n_lookahead):
     ripple (x = 0 is a maximum of it)."""
     target = RoughWell(2, scale=6.0, period=4.0)
     rng = np.random.default_rng(9)
-    run = run_chains(target, leapfrog_trajectory(target, 0.8, 5), np.zeros((2, 400)), 1200, n_lookahead, 0.3, rng)
+    run = run_chains(LookAheadHMC(target, 0.8, 5, n_lookahead, 0.3), np.zeros((2, 400)), 1200, rng)
     x = run.positions[200:].astype(np.float64)
     cosine = np.cos(target.wavenumber * x).mean(axis=(0, 1))
     square = (x**2).mean(axis=(0, 1))
@@ -151,11 +152,12 @@ def test_transition_fractions_of_the_oscillator_are_the_exact_ones(step_size, n_
     target = AnisotropicGaussian(2)
     rng = np.random.default_rng(10)
     advance = oscillator_trajectory(target, step_size, 10)
-    run = run_chains(target, advance, target.sample(400, rng), 800, n_lookahead, 1.0, rng)
+    sampler = LookAheadHMC(target, n_lookahead=n_lookahead, beta=1.0, trajectory=advance)
+    run = run_chains(sampler, target.sample(400, rng), 800, rng)
     exact = oscillator_transition_fractions(step_size, 10, n_lookahead)
-    per_chain = run.rung_counts / run.rung_counts.sum(axis=0)
+    per_chain = run.move_counts / run.move_counts.sum(axis=0)
     error = per_chain.std(axis=1, ddof=1) / np.sqrt(400)
-    assert (np.abs(transition_fractions(run.rung_counts) - exact) <= 4 * error + 1e-6).all()
+    assert (np.abs(transition_fractions(run.move_counts) - exact) <= 4 * error + 1e-6).all()
 
 
 def test_closed_form_flip_fraction_of_hmc_equals_the_quadrature():
@@ -181,10 +183,8 @@ def test_look_ahead_beats_hmc_on_the_rough_well_per_gradient():
     target, rng = RoughWell(), np.random.default_rng(13)
     rho = {}
     for n_lookahead in (1, 4):
-        run = run_chains(
-            target, leapfrog_trajectory(target, 1.0, 10), target.sample(100, rng), 800, n_lookahead, 0.1, rng
-        )
-        lag = round(2500 / gradient_evaluations(run.rung_counts, 10))
+        run = run_chains(LookAheadHMC(target, 1.0, 10, n_lookahead, 0.1), target.sample(100, rng), 800, rng)
+        lag = round(2500 / gradient_evaluations(run.move_counts, 10))
         rho[n_lookahead] = autocorrelation(autocovariance(run.positions, lag))[lag]
     assert rho[1] > 0.6
     assert rho[4] < 0.4
@@ -193,21 +193,20 @@ def test_look_ahead_beats_hmc_on_the_rough_well_per_gradient():
 def test_run_is_reproducible_and_counts_every_step():
     target = RoughWell()
     runs = [
-        run_chains(
-            target, leapfrog_trajectory(target, 1.0, 5), np.zeros((2, 6)), 30, 3, 0.2, np.random.default_rng(1), 7
-        )
+        run_chains(LookAheadHMC(target, 1.0, 5, 3, 0.2), np.zeros((2, 6)), 30, np.random.default_rng(1), 7)
         for _ in range(2)
     ]
     assert runs[0].positions.shape == (4, 2, 6)
     assert runs[0].positions.dtype == np.float32
     np.testing.assert_array_equal(runs[0].positions, runs[1].positions)
-    np.testing.assert_array_equal(runs[0].rung_counts.sum(axis=0), 30)
+    np.testing.assert_array_equal(runs[0].move_counts.sum(axis=0), 30)
 
 
 def test_beta_per_chain_equals_separate_betas():
-    target, advance = RoughWell(), leapfrog_trajectory(RoughWell(), 1.0, 3)
-    both = run_chains(target, advance, np.ones((2, 4)), 5, 4, np.full(4, 0.25), np.random.default_rng(3))
-    one = run_chains(target, advance, np.ones((2, 4)), 5, 4, 0.25, np.random.default_rng(3))
+    both, one = (
+        run_chains(LookAheadHMC(RoughWell(), 1.0, 3, 4, beta), np.ones((2, 4)), 5, np.random.default_rng(3))
+        for beta in (np.full(4, 0.25), 0.25)
+    )
     np.testing.assert_array_equal(both.positions, one.positions)
 
 
@@ -254,21 +253,33 @@ def test_bad_energies_and_parameters_are_refused(act, words):
     ],
 )
 def test_run_chains_refuses_bad_input(change, words):
-    target = RoughWell()
-    arguments = {
-        "start": np.zeros((2, 2)),
-        "n_steps": 10,
-        "n_lookahead": 2,
-        "beta": 0.5,
-        "rng": np.random.default_rng(0),
-    }
+    arguments = {"start": np.zeros((2, 2)), "n_steps": 10, "n_lookahead": 2, "beta": 0.5, "thin": 1} | change
+
+    def act(start, n_steps, n_lookahead, beta, thin):
+        sampler = LookAheadHMC(RoughWell(), 1.0, 2, n_lookahead, beta)
+        run_chains(sampler, start, n_steps, np.random.default_rng(0), thin)
+
     with pytest.raises(ValueError, match=words):
-        run_chains(target, leapfrog_trajectory(target, 1.0, 2), **(arguments | change))
+        act(**arguments)
 
 
-def test_nan_energy_on_a_trajectory_is_named_not_swallowed():
-    target = Broken()
-    with pytest.raises(ValueError, match=r"energy is NaN for .* at rung"):
-        run_chains(
-            target, leapfrog_trajectory(target, 1.0, 10), np.full((2, 5), 49.0), 20, 2, 1.0, np.random.default_rng(0)
-        )
+def test_nan_energy_on_a_trajectory_is_named_and_nothing_sampled_is_lost():
+    sampler = LookAheadHMC(Broken(), 1.0, 10, 2, 1.0)
+    with pytest.raises(Diverged, match=r"energy is NaN for .* at rung") as stopped:
+        run_chains(sampler, np.full((2, 5), 30.0), 200, np.random.default_rng(0))
+    run, done = stopped.value.run, len(stopped.value.run.positions)
+    assert 0 < done < 200
+    assert (run.move_counts.sum(axis=0) == done).all()
+    again = run_chains(sampler, np.full((2, 5), 30.0), done, np.random.default_rng(0))
+    np.testing.assert_array_equal(run.positions, again.positions)
+    np.testing.assert_array_equal(stopped.value.state.position, again.final.position)
+    assert stopped.value.chains.size
+
+
+def test_time_average_in_discrete_time_is_the_mean():
+    run = run_chains(LookAheadHMC(RoughWell(), 1.0, 5, 3, 0.2), np.zeros((2, 6)), 30, np.random.default_rng(1))
+    mean = run.positions.astype(float).mean(axis=0)
+    np.testing.assert_allclose(time_average(run, lambda x: x), mean, atol=1e-12)
+    weighted = run._replace(durations=np.arange(1.0, 31.0)[:, None] * np.ones(6))
+    by_hand = np.average(run.positions.astype(float), axis=0, weights=np.arange(1.0, 31.0))
+    np.testing.assert_allclose(time_average(weighted, lambda x: x), by_hand, atol=1e-12)

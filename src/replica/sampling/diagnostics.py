@@ -161,6 +161,8 @@ def jackknife(
 class MixingSummary(NamedTuple):
     """How a sampler moved and what it cost; every ``_se`` is a jackknife standard error over batches of chains.
 
+    Attributes
+    ----------
     fractions : ``(K + 1,)``, share of steps that flipped (entry 0) or went to rung a (entry a).
     gradients : mean gradient evaluations per step, look-ahead included.
     mixing : gradient evaluations until the autocorrelation has fallen to the level, NaN where it is not reached.
@@ -190,7 +192,7 @@ def mixing_summary(
     Parameters
     ----------
     covariance : ``(n_lags, n_chains)`` from `autocovariance`; ``spacing`` is the number of steps between lags.
-    rung_counts : ``(K + 1, n_chains)`` from `replica.sampling.look_ahead.run_chains`.
+    rung_counts : ``(K + 1, n_chains)``, the move counts of `replica.sampling.chains.run_chains`.
     n_leapfrog : M; ``level`` in (0, 1); ``n_batches`` : batches of chains for the errors.
 
     Raises

@@ -29,10 +29,13 @@ __all__ = [
 class PhasePoint(NamedTuple):
     r"""Positions and momenta of all chains, with what is already known about the energy there.
 
-    position, momentum, gradient : ``(n_dims, n_chains)``; gradient is $\nabla E$ at the position.
-    potential : ``(n_chains,)``, $E$ at the position.
-
     Carrying the gradient along is why one application of $L$ costs $M$ gradient evaluations and not $M+1$.
+
+    Attributes
+    ----------
+    position, momentum : ``(n_dims, n_chains)``.
+    gradient : ``(n_dims, n_chains)``, $\nabla E$ at the position.
+    potential : ``(n_chains,)``, $E$ at the position.
     """
 
     position: np.ndarray
@@ -41,8 +44,8 @@ class PhasePoint(NamedTuple):
     potential: np.ndarray
 
 
-# L as a function: (point, chains) -> point. `chains` holds the indices of the point's chains among all chains (None:
-# all of them), so that a step size that differs from chain to chain can be looked up for a subset.
+#: $L$ as a function ``(point, chains) -> point``. ``chains`` holds the indices of the point's chains among all chains
+#: (None: all of them), so that a step size that differs from chain to chain can be looked up for a subset.
 Trajectory = Callable[[PhasePoint, "np.ndarray | None"], PhasePoint]
 
 

@@ -20,16 +20,18 @@ equivalent algorithm ("extra chance").
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
+from replica.sampling.chains import Diverged, Step
 from replica.sampling.leapfrog import (
     PhasePoint,
     Trajectory,
     check_beta,
     check_count,
     hamiltonian,
+    leapfrog_trajectory,
     phase_point,
     refresh_momentum,
     select_chains,
@@ -37,12 +39,11 @@ from replica.sampling.leapfrog import (
 from replica.sampling.targets import Target
 
 __all__ = [
-    "ChainRun",
+    "LookAheadHMC",
     "beta_from_alpha",
     "look_ahead_step",
     "lookahead_cumulative",
     "lookahead_cumulative_recursive",
-    "run_chains",
     "transition_probabilities",
 ]
 
@@ -130,6 +131,57 @@ def beta_from_alpha(alpha: float, step_size: float | np.ndarray, n_leapfrog: int
     return alpha ** (1.0 / duration)
 
 
+@dataclass(frozen=True)
+class LookAheadHMC:
+    r"""Look Ahead HMC as a sampler for `replica.sampling.chains.run_chains`; ``n_lookahead=1`` is ordinary HMC.
+
+    Parameters
+    ----------
+    target : energy and gradient.
+    step_size : $\epsilon$, a number or one per chain.
+    n_leapfrog : M, leapfrog steps of one trajectory.
+    n_lookahead : K, at least 1.
+    beta : momentum corruption in (0, 1], a number or one per chain; 1 draws all momenta anew.
+    trajectory : the operator $L$, where it is not leapfrog; ``step_size`` and ``n_leapfrog`` are not used then.
+
+    A step's ``move`` is the rung taken, 1 to K, or 0 for a flip.
+
+    Raises
+    ------
+    ValueError : bad ``n_lookahead``, ``beta``, ``step_size`` or ``n_leapfrog``.
+
+    Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
+    """
+
+    target: Target
+    step_size: float | np.ndarray = 1.0
+    n_leapfrog: int = 10
+    n_lookahead: int = 1
+    beta: float | np.ndarray = 0.1
+    trajectory: Trajectory | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.n_lookahead, "n_lookahead")
+        check_beta(self.beta)
+        if self.trajectory is None:
+            advance = leapfrog_trajectory(self.target, self.step_size, self.n_leapfrog)
+            object.__setattr__(self, "trajectory", advance)
+
+    @property
+    def n_moves(self) -> int:
+        """K + 1: a flip, or one of K rungs."""
+        return self.n_lookahead + 1
+
+    def init(self, position: np.ndarray, rng: np.random.Generator) -> PhasePoint:
+        r"""The phase point at ``position`` ``(n_dims, n_chains)``, momenta drawn from $\mathcal N(0, 1)$."""
+        return phase_point(self.target, position, rng.standard_normal(np.shape(position)))
+
+    def step(self, state: PhasePoint, rng: np.random.Generator) -> tuple[PhasePoint, Step]:
+        """One step of all chains, see `look_ahead_step`."""
+        new, rung = look_ahead_step(state, self.trajectory, self.n_lookahead, self.beta, rng)
+        return new, Step(new.position, None, rung)
+
+
 def look_ahead_step(
     point: PhasePoint, trajectory: Trajectory, n_lookahead: int, beta: float | np.ndarray, rng: np.random.Generator
 ) -> tuple[PhasePoint, np.ndarray]:
@@ -152,7 +204,8 @@ def look_ahead_step(
 
     Raises
     ------
-    ValueError : bad ``n_lookahead`` or ``beta``; or the energy along a trajectory is NaN.
+    ValueError : bad ``n_lookahead`` or ``beta``.
+    Diverged : the energy along a trajectory is NaN.
 
     Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """
@@ -162,7 +215,7 @@ def look_ahead_step(
     ceiling = hamiltonian(point) - np.log(1.0 - rng.random(n_chains))
 
     new = trajectory(point, None)
-    taken = _below(new, ceiling, 1)
+    taken = _below(new, ceiling, 1, np.arange(n_chains), point)
     rung = taken.astype(np.int8)
     waiting = np.flatnonzero(~taken)
     climber = select_chains(new, waiting)
@@ -170,7 +223,7 @@ def look_ahead_step(
         if waiting.size == 0:
             break
         climber = trajectory(climber, waiting)
-        taken = _below(climber, ceiling[waiting], a)
+        taken = _below(climber, ceiling[waiting], a, waiting, point)
         _put(new, waiting[taken], select_chains(climber, np.flatnonzero(taken)))
         rung[waiting[taken]] = a
         climber, waiting = select_chains(climber, np.flatnonzero(~taken)), waiting[~taken]
@@ -180,15 +233,17 @@ def look_ahead_step(
     return new._replace(momentum=refresh_momentum(new.momentum, beta, rng)), rung
 
 
-def _below(point: PhasePoint, ceiling: np.ndarray, rung: int) -> np.ndarray:
-    energy = hamiltonian(point)
+def _below(reached: PhasePoint, ceiling: np.ndarray, rung: int, chains: np.ndarray, start: PhasePoint) -> np.ndarray:
+    energy = hamiltonian(reached)
     taken = energy <= ceiling
     # NaN compares false, so a look is needed only where something was refused
     if not taken.all() and np.isnan(energy).any():
-        raise ValueError(
-            f"the energy is NaN for {int(np.isnan(energy).sum())} of {energy.size} chains at rung {rung} of the "
-            "ladder: the trajectory has diverged, or the target returns NaN; try a smaller step size"
-        )
+        lost = chains[np.isnan(energy)]
+        raise Diverged(
+            f"the energy is NaN for {lost.size} of {energy.size} chains (the first is chain {lost[0]}) at rung {rung} "
+            "of the ladder: the trajectory has diverged, or the target returns NaN; try a smaller step size",
+            start, lost,
+        )  # fmt: skip
     return taken
 
 
@@ -199,60 +254,3 @@ def _put(into: PhasePoint, chains: np.ndarray, values: PhasePoint) -> None:
     into.momentum[:, chains] = values.momentum
     into.gradient[:, chains] = values.gradient
     into.potential[chains] = values.potential
-
-
-class ChainRun(NamedTuple):
-    """What a run leaves behind.
-
-    positions : ``(n_steps // thin, n_dims, n_chains)``, every ``thin``-th step, in float32: enough for correlations.
-    rung_counts : ``(K + 1, n_chains)``, how often each chain flipped (row 0) or went to rung a (row a).
-    final : the last phase point, float64, to continue from.
-    """
-
-    positions: np.ndarray
-    rung_counts: np.ndarray
-    final: PhasePoint
-
-
-def run_chains(
-    target: Target,
-    trajectory: Trajectory,
-    start: np.ndarray,
-    n_steps: int,
-    n_lookahead: int,
-    beta: float | np.ndarray,
-    rng: np.random.Generator,
-    thin: int = 1,
-) -> ChainRun:
-    r"""Run ``n_steps`` steps of LAHMC (HMC for ``n_lookahead=1``) on independent chains.
-
-    Parameters
-    ----------
-    target : energy and gradient; ``trajectory`` : the operator $L$ on it.
-    start : ``(n_dims, n_chains)`` initial positions; momenta are drawn from $\mathcal N(0, 1)$.
-    n_steps : number of steps; ``thin`` : keep the positions after every ``thin``-th.
-    n_lookahead, beta, rng : as in `look_ahead_step`.
-
-    Returns
-    -------
-    `ChainRun`. Gradient evaluations follow from its counts, see `replica.sampling.diagnostics.gradient_evaluations`.
-
-    Raises
-    ------
-    ValueError : bad counts, ``beta`` or start, or NaN energies on the way.
-    """
-    n_steps, thin = check_count(n_steps, "n_steps"), check_count(thin, "thin")
-    n_lookahead, beta = check_count(n_lookahead, "n_lookahead"), check_beta(beta)
-    if thin > n_steps:
-        raise ValueError(f"thin ({thin}) must not exceed n_steps ({n_steps})")
-    point = phase_point(target, start, rng.standard_normal(np.shape(start)))
-    n_dims, n_chains = point.position.shape
-    positions = np.empty((n_steps // thin, n_dims, n_chains), dtype=np.float32)
-    counts = np.zeros((n_lookahead + 1) * n_chains, dtype=np.int64)
-    chain = np.arange(n_chains)
-    for step in range(1, n_steps + 1):
-        point, rung = look_ahead_step(point, trajectory, n_lookahead, beta, rng)
-        counts[rung * np.int64(n_chains) + chain] += 1
-        if step % thin == 0:
-            positions[step // thin - 1] = point.position
-    return ChainRun(positions, counts.reshape(n_lookahead + 1, n_chains), point)
