@@ -1,0 +1,261 @@
+r"""The computation-dissipation bottleneck: spin networks trained to compute, at a price for what they dissipate.
+
+The objective of a device is :math:`\mathcal G_\alpha=I(X;Y)-\alpha\,\Sigma`: information of its steady state about the
+required output in nats, and the entropy production rate averaged over inputs, :math:`\alpha` in units of (attempt)
+time. Trained are couplings :math:`J_{ij}=W_{ij}J_{max}\tanh z_{ij}`, thresholds :math:`\theta_i=\tanh t_i` and, if
+wanted, input weights :math:`B_{im}=B_{max}\tanh b_{im}`, all bounded: without bounds strong fields solve the task and the
+rates saturate. Many devices (tasks, restarts, penalties, kinds of coupling) are trained side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from replica.thermodynamics.glauber import steady_state_gradient, steady_states
+from replica.thermodynamics.information import check_labels
+
+Array = NDArray[np.float64]
+
+
+class Tasks(NamedTuple):
+    """What P devices are asked to do."""
+
+    inputs: Array
+    """Patterns :math:`s`, shape (S, M), the same for all devices."""
+    labels: NDArray[np.int64]
+    """Required outputs :math:`y(s)`, shape (P, S)."""
+
+
+class Weights(NamedTuple):
+    """Parameters of P devices before they are bounded."""
+
+    couplings: Array
+    """:math:`z`, shape (P, N, N); the diagonal is not used."""
+    thresholds: Array
+    """:math:`t`, shape (P, N)."""
+    inputs: Array
+    """:math:`b`, shape (P, N, M)."""
+
+    def pick(self, chosen: ArrayLike) -> Weights:
+        """The weights of some of the devices, by index or mask."""
+        return Weights(*(part[chosen] for part in self))
+
+
+class Design(NamedTuple):
+    """What is allowed to the devices."""
+
+    tied: NDArray[np.bool_]
+    r"""Whether :math:`z_{ij}` and :math:`z_{ji}` are one parameter, shape (P,)."""
+    tilt: Array
+    r"""Fixed factors :math:`W_{ij}`, shape (P, N, N): all one, or :func:`tilt_matrix`."""
+    coupling_bound: float = 1.0
+    r""":math:`J_{max}`."""
+    input_bound: float = 1.0
+    r""":math:`B_{max}`."""
+    train_inputs: bool = False
+    """Whether input weights are trained."""
+
+
+class Outcome(NamedTuple):
+    """Trained devices and what they achieve."""
+
+    weights: Weights
+    """At the best objective met."""
+    information: Array
+    """:math:`I(X;Y)` in nats, shape (P,)."""
+    dissipation: Array
+    r""":math:`\Sigma` in nats per attempt time, shape (P,)."""
+    objective: Array
+    r""":math:`\mathcal G_\alpha`, shape (P,)."""
+
+
+def tilt_matrix(n_spins: int, angle: float) -> Array:
+    r"""Factors :math:`W_{ij}=\sqrt2\sin\varphi` below and :math:`\sqrt2\cos\varphi` above the diagonal, shape (N, N).
+
+    With tied parameters, all angles have the same number of them and the same Frobenius norm at the same values:
+    :math:`\pi/4` is reciprocal, :math:`\pi/2` feed-forward from the first spin to the last, 0 the other way,
+    :math:`3\pi/4` antisymmetric.
+    """
+    lower = np.tril(np.ones((n_spins, n_spins)), -1)
+    return np.sqrt(2.0) * (np.sin(angle) * lower + np.cos(angle) * lower.T)
+
+
+def free_design(devices: int, n_spins: int, tied: bool = False, **options: float | bool) -> Design:
+    """A design without tilt for ``devices`` devices, free or (``tied``) reciprocal; further fields by name."""
+    ones = np.ones((devices, n_spins, n_spins))
+    return Design(np.full(devices, tied), ones, **options)  # type: ignore[arg-type]
+
+
+def random_weights(devices: int, n_spins: int, inputs: ArrayLike, rng: np.random.Generator) -> Weights:
+    r"""Starting weights: :math:`z\sim\frac12N(0,1)`, :math:`t=0`, and the given :math:`b` (P, N, M)."""
+    return Weights(
+        0.5 * rng.standard_normal((devices, n_spins, n_spins)), np.zeros((devices, n_spins)), np.asarray(inputs, float)
+    )
+
+
+def coupling_matrices(weights: Weights, design: Design) -> Array:
+    r"""Couplings :math:`J`, shape (P, N, N), zero on the diagonal."""
+    return design.tilt * design.coupling_bound * np.tanh(_effective(weights, design))
+
+
+def local_fields(weights: Weights, design: Design, patterns: ArrayLike) -> Array:
+    r"""Fields :math:`H_i(s)=\sum_mB_{im}s_m+\theta_i`, shape (P, S, N)."""
+    b = design.input_bound * np.tanh(weights.inputs)
+    return np.asarray(patterns, float) @ np.swapaxes(b, -1, -2) + np.tanh(weights.thresholds)[:, None, :]
+
+
+def _effective(weights: Weights, design: Design) -> Array:
+    z = weights.couplings
+    z = np.where(design.tied[:, None, None], 0.5 * (z + np.swapaxes(z, -1, -2)), z)
+    return z * (1.0 - np.eye(z.shape[-1]))
+
+
+def information_slope(distribution: Array, labels: NDArray[np.int64]) -> tuple[Array, Array]:
+    r"""Information :math:`I(X;Y)` (P,) in nats and its slope (P, S, n),
+
+    .. math::
+
+        \frac{\partial I}{\partial\pi(x|s)}=\frac1S\ln\frac{p(x|y(s))}{p(x)}
+
+    (up to a constant, which changes nothing as :math:`\pi` stays normalised).
+
+    Parameters
+    ----------
+    distribution : array, shape (P, S, n)
+    labels : array of int, shape (P, S)
+        Each value from 0 to the largest must occur in every row.
+    """
+    one_hot = (labels[:, None, :] == np.arange(labels.max() + 1)[:, None]).astype(np.float64)  # (P, K, S)
+    count = one_hot.sum(axis=-1, keepdims=True)
+    if not count.all():
+        raise ValueError("each label must occur among the inputs of every device")
+    given = one_hot @ distribution / count  # p(x|y), (P, K, n)
+    tiny = np.finfo(np.float64).tiny
+    ratio = np.log(np.maximum(given, tiny)) - np.log(np.maximum(distribution.mean(axis=1, keepdims=True), tiny))
+    share = count[..., 0] / labels.shape[-1]
+    information = np.einsum("pk,pkx,pkx->p", share, given, ratio)
+    return information, np.swapaxes(one_hot, -1, -2) @ ratio / labels.shape[-1]
+
+
+def objective_gradient(
+    weights: Weights, design: Design, tasks: Tasks, penalty: Array
+) -> tuple[Array, Array, Weights]:
+    r"""Information (P,), dissipation (P,), and the exact gradient of :math:`\mathcal G_\alpha` in the weights.
+
+    Parameters
+    ----------
+    weights, design, tasks
+        P devices and their tasks.
+    penalty : array, shape (P,)
+        :math:`\alpha` of each.
+    """
+    patterns = np.asarray(tasks.inputs, dtype=np.float64)
+    j, h = coupling_matrices(weights, design), local_fields(weights, design, patterns)
+    steady = steady_states(j, h)
+    information, slope = information_slope(steady.distribution, tasks.labels)
+    dissipation = steady.entropy_production.mean(axis=1)
+    by_j, by_h = steady_state_gradient(j, h, steady, slope, -penalty / len(patterns))
+    by_z = by_j * design.tilt * design.coupling_bound * (1 - np.tanh(_effective(weights, design)) ** 2)
+    by_z = np.where(design.tied[:, None, None], 0.5 * (by_z + np.swapaxes(by_z, -1, -2)), by_z)
+    by_t = by_h.sum(axis=1) * (1 - np.tanh(weights.thresholds) ** 2)
+    by_b = np.zeros_like(weights.inputs)
+    if design.train_inputs:
+        by_b = np.swapaxes(by_h, -1, -2) @ patterns * design.input_bound * (1 - np.tanh(weights.inputs) ** 2)
+    return information, dissipation, Weights(by_z, by_t, by_b)
+
+
+def device_response(weights: Weights, design: Design, patterns: ArrayLike, chunk: int = 4096) -> tuple[Array, Array]:
+    r"""Steady states :math:`\pi(x|s)` (P, S, n) and entropy production rates (P, S) of trained devices.
+
+    Inputs are taken ``chunk`` at a time over all devices, so that no more than that many eliminations are in memory.
+    """
+    j, h = coupling_matrices(weights, design), local_fields(weights, design, patterns)
+    width = max(1, chunk // len(j))
+    parts = [steady_states(j, h[:, k : k + width])[:2] for k in range(0, h.shape[1], width)]
+    return np.concatenate([p for p, _ in parts], axis=1), np.concatenate([s for _, s in parts], axis=1)
+
+
+def train_devices(
+    weights: Weights,
+    design: Design,
+    tasks: Tasks,
+    penalty: ArrayLike,
+    steps: int,
+    rate: float = 0.05,
+    batch: int | None = None,
+    rng: np.random.Generator | None = None,
+    progress: Callable[[range], object] | None = None,
+) -> Outcome:
+    r"""Adam on the exact gradient of :math:`\mathcal G_\alpha`, every device by itself; the best weights met are kept.
+
+    The step size falls from ``rate`` to zero by half a cosine.
+
+    Parameters
+    ----------
+    weights : Weights
+        Where to start.
+    design : Design
+    tasks : Tasks
+    penalty : array, shape () or (P,)
+        :math:`\alpha\ge0`.
+    steps : int
+    rate : float
+    batch : int, optional
+        Inputs drawn anew at each step; all of them by default. With batches the last weights are kept, and judged on
+        all inputs.
+    rng : numpy.random.Generator, optional
+        Needed with ``batch``.
+    progress : callable, optional
+        Wraps the range of steps, for example tqdm.
+
+    Raises
+    ------
+    ValueError
+        For labels that do not fit the inputs, a negative penalty, fewer than one step, or batches without a generator.
+    """
+    devices = len(weights.couplings)
+    labels = np.broadcast_to(check_labels(tasks.labels, len(tasks.inputs)), (devices, len(tasks.inputs)))
+    tasks = Tasks(np.asarray(tasks.inputs, dtype=np.float64), labels)
+    penalty = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (devices,))
+    if not np.isfinite(penalty).all() or (penalty < 0).any():
+        raise ValueError("the penalty on dissipation must be finite and not negative")
+    if steps < 1:
+        raise ValueError(f"expected at least one step; got {steps}")
+    if batch is not None and rng is None:
+        raise ValueError("training on batches needs a random generator")
+    best = Weights(*(part.copy() for part in weights))
+    top = np.full(devices, -np.inf)
+    moments = [(np.zeros_like(part), np.zeros_like(part)) for part in weights]
+    for step in (progress or iter)(range(steps)):  # type: ignore[attr-defined]
+        shown = tasks
+        if batch is not None and rng is not None:
+            drawn = rng.choice(len(tasks.inputs), size=min(batch, len(tasks.inputs)), replace=False)
+            shown = Tasks(tasks.inputs[drawn], labels[:, drawn])
+        information, dissipation, gradient = objective_gradient(weights, design, shown, penalty)
+        objective = information - penalty * dissipation
+        if batch is None:
+            better = objective > top
+            top = np.where(better, objective, top)
+            best = Weights(*(_where(better, new, old) for new, old in zip(weights, best)))
+        pace = 0.5 * rate * (1 + np.cos(np.pi * step / steps))
+        weights = Weights(*(adam_step(w, g, m, step + 1, pace) for w, g, m in zip(weights, gradient, moments)))
+    best = weights if batch is not None else best
+    distribution, production = device_response(best, design, tasks.inputs)
+    information, dissipation = information_slope(distribution, labels)[0], production.mean(axis=1)
+    return Outcome(best, information, dissipation, information - penalty * dissipation)
+
+
+def _where(better: NDArray[np.bool_], new: Array, old: Array) -> Array:
+    return np.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+
+def adam_step(weight: Array, gradient: Array, moments: tuple[Array, Array], step: int, rate: float) -> Array:
+    """One step uphill of Adam with the usual decay rates; the moments are updated in place."""
+    first, second = moments
+    first += 0.1 * (gradient - first)
+    second += 0.001 * (gradient**2 - second)
+    return weight + rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-10)
