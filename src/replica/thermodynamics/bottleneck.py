@@ -9,11 +9,11 @@ rates saturate. Many devices (tasks, restarts, penalties, kinds of coupling) are
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
 
 from replica.thermodynamics.glauber import steady_state_gradient, steady_states
 from replica.thermodynamics.information import check_labels
@@ -141,9 +141,7 @@ def information_slope(distribution: Array, labels: NDArray[np.int64]) -> tuple[A
     return information, np.swapaxes(one_hot, -1, -2) @ ratio / labels.shape[-1]
 
 
-def objective_gradient(
-    weights: Weights, design: Design, tasks: Tasks, penalty: Array
-) -> tuple[Array, Array, Weights]:
+def objective_gradient(weights: Weights, design: Design, tasks: Tasks, penalty: Array) -> tuple[Array, Array, Weights]:
     r"""Information (P,), dissipation (P,), and the exact gradient of :math:`\mathcal G_\alpha` in the weights.
 
     Parameters
@@ -185,14 +183,11 @@ def train_devices(
     tasks: Tasks,
     penalty: ArrayLike,
     steps: int,
-    rate: float = 0.05,
-    batch: int | None = None,
-    rng: np.random.Generator | None = None,
-    progress: Callable[[range], object] | None = None,
+    rate: float = 0.1,
 ) -> Outcome:
     r"""Adam on the exact gradient of :math:`\mathcal G_\alpha`, every device by itself; the best weights met are kept.
 
-    The step size falls from ``rate`` to zero by half a cosine.
+    The step size falls from ``rate`` to zero by half a cosine. For many devices with few inputs.
 
     Parameters
     ----------
@@ -204,49 +199,87 @@ def train_devices(
         :math:`\alpha\ge0`.
     steps : int
     rate : float
-    batch : int, optional
-        Inputs drawn anew at each step; all of them by default. With batches the last weights are kept, and judged on
-        all inputs.
-    rng : numpy.random.Generator, optional
-        Needed with ``batch``.
-    progress : callable, optional
-        Wraps the range of steps, for example tqdm.
 
     Raises
     ------
     ValueError
-        For labels that do not fit the inputs, a negative penalty, fewer than one step, or batches without a generator.
+        For labels that do not fit the inputs, a negative penalty, or fewer than one step.
     """
-    devices = len(weights.couplings)
-    labels = np.broadcast_to(check_labels(tasks.labels, len(tasks.inputs)), (devices, len(tasks.inputs)))
-    tasks = Tasks(np.asarray(tasks.inputs, dtype=np.float64), labels)
-    penalty = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (devices,))
-    if not np.isfinite(penalty).all() or (penalty < 0).any():
-        raise ValueError("the penalty on dissipation must be finite and not negative")
+    tasks, penalty = _checked(weights, tasks, penalty)
     if steps < 1:
         raise ValueError(f"expected at least one step; got {steps}")
-    if batch is not None and rng is None:
-        raise ValueError("training on batches needs a random generator")
     best = Weights(*(part.copy() for part in weights))
-    top = np.full(devices, -np.inf)
+    top = np.full(len(penalty), -np.inf)
     moments = [(np.zeros_like(part), np.zeros_like(part)) for part in weights]
-    for step in (progress or iter)(range(steps)):  # type: ignore[attr-defined]
-        shown = tasks
-        if batch is not None and rng is not None:
-            drawn = rng.choice(len(tasks.inputs), size=min(batch, len(tasks.inputs)), replace=False)
-            shown = Tasks(tasks.inputs[drawn], labels[:, drawn])
-        information, dissipation, gradient = objective_gradient(weights, design, shown, penalty)
+    for step in range(steps):
+        information, dissipation, gradient = objective_gradient(weights, design, tasks, penalty)
         objective = information - penalty * dissipation
-        if batch is None:
-            better = objective > top
-            top = np.where(better, objective, top)
-            best = Weights(*(_where(better, new, old) for new, old in zip(weights, best)))
+        better = objective > top
+        top = np.where(better, objective, top)
+        best = Weights(*(_where(better, new, old) for new, old in zip(weights, best)))
         pace = 0.5 * rate * (1 + np.cos(np.pi * step / steps))
         weights = Weights(*(adam_step(w, g, m, step + 1, pace) for w, g, m in zip(weights, gradient, moments)))
-    best = weights if batch is not None else best
-    distribution, production = device_response(best, design, tasks.inputs)
-    information, dissipation = information_slope(distribution, labels)[0], production.mean(axis=1)
-    return Outcome(best, information, dissipation, information - penalty * dissipation)
+    return judge(best, design, tasks, penalty)
+
+
+def refine_devices(
+    weights: Weights, design: Design, tasks: Tasks, penalty: ArrayLike, evaluations: int = 300
+) -> Outcome:
+    r"""L-BFGS on :math:`\mathcal G_\alpha`, one device after the other, until converged. For few devices with many inputs.
+
+    Parameters
+    ----------
+    weights, design, tasks, penalty
+        As in :func:`train_devices`.
+    evaluations : int
+        Most evaluations of objective and gradient for each device.
+    """
+    tasks, penalty = _checked(weights, tasks, penalty)
+    found = []
+    for p in range(len(penalty)):
+        alone = design._replace(tied=design.tied[[p]], tilt=design.tilt[[p]])
+        own = Tasks(tasks.inputs, tasks.labels[[p]])
+        start = weights.pick([p])
+        ends = np.cumsum([part.size for part in start])[:-1]
+        shapes = [part.shape for part in start]
+
+        def unpack(flat: Array, ends: Array = ends, shapes: list[tuple[int, ...]] = shapes) -> Weights:
+            return Weights(*(part.reshape(shape) for part, shape in zip(np.split(flat, ends), shapes)))
+
+        def loss(
+            flat: Array, alone: Design = alone, own: Tasks = own, alpha: Array = penalty[[p]]
+        ) -> tuple[float, Array]:
+            information, dissipation, gradient = objective_gradient(unpack(flat), alone, own, alpha)
+            value = float(alpha[0] * dissipation[0] - information[0])
+            return value, -np.concatenate([part.ravel() for part in gradient])
+
+        flat = np.concatenate([part.ravel() for part in start])
+        options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-8}
+        found.append(unpack(minimize(loss, flat, jac=True, method="L-BFGS-B", options=options).x))
+    return judge(Weights(*(np.concatenate(parts) for parts in zip(*found))), design, tasks, penalty)
+
+
+def judge(weights: Weights, design: Design, tasks: Tasks, penalty: ArrayLike) -> Outcome:
+    """What devices achieve, without training them."""
+    tasks, penalty = _checked(weights, tasks, penalty)
+    distribution, production = device_response(weights, design, tasks.inputs)
+    information, dissipation = information_slope(distribution, tasks.labels)[0], production.mean(axis=1)
+    return Outcome(weights, information, dissipation, information - penalty * dissipation)
+
+
+def best_of(outcome: Outcome, starts: int) -> NDArray[np.int64]:
+    """Index of the best objective among each group of ``starts`` consecutive devices, shape (P / starts,)."""
+    groups = outcome.objective.reshape(-1, starts)
+    return np.arange(len(groups)) * starts + groups.argmax(axis=1)
+
+
+def _checked(weights: Weights, tasks: Tasks, penalty: ArrayLike) -> tuple[Tasks, Array]:
+    devices, patterns = len(weights.couplings), np.asarray(tasks.inputs, dtype=np.float64)
+    labels = np.broadcast_to(check_labels(tasks.labels, len(patterns)), (devices, len(patterns)))
+    alpha = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (devices,))
+    if not np.isfinite(alpha).all() or (alpha < 0).any():
+        raise ValueError(f"the penalty on dissipation must be finite and not negative; got {alpha.min():.4g}")
+    return Tasks(patterns, labels), alpha
 
 
 def _where(better: NDArray[np.bool_], new: Array, old: Array) -> Array:

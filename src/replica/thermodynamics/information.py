@@ -94,9 +94,7 @@ def input_information(conditionals: ArrayLike) -> Array:
     return rel_entr(p, p.mean(axis=-2, keepdims=True)).sum(axis=-1).mean(axis=-1)
 
 
-def bayes_readout(
-    train: ArrayLike, train_labels: ArrayLike, test: ArrayLike
-) -> NDArray[np.int64]:
+def bayes_readout(train: ArrayLike, train_labels: ArrayLike, test: ArrayLike) -> NDArray[np.int64]:
     r"""Best guess of the label from one draw of the state, averaged over draws as in an ensemble of devices,
 
     .. math::

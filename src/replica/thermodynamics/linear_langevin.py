@@ -102,9 +102,7 @@ def network_information(
     a = check_stable(drift)
     b, r = np.asarray(inputs, dtype=np.float64), np.asarray(readout, dtype=np.float64)
     if b.ndim != 2 or len(b) != len(a) or r.ndim != 2 or r.shape[1] != len(a):
-        raise ValueError(
-            f"expected B of shape ({len(a)}, m) and R of shape (r, {len(a)}); got {b.shape} and {r.shape}"
-        )
+        raise ValueError(f"expected B of shape ({len(a)}, m) and R of shape (r, {len(a)}); got {b.shape} and {r.shape}")
     noise = r @ ou_covariance(a, temperature) @ r.T
     return gaussian_channel_information(r @ np.linalg.solve(a, b), noise, signal)
 
@@ -135,9 +133,7 @@ def two_unit_variance(feedback: ArrayLike, forward: ArrayLike, temperature: floa
     return check_temperature(temperature) * (2 - a * b + b**2) / (2 * (1 - a * b))
 
 
-def two_unit_information(
-    feedback: ArrayLike, forward: ArrayLike, signal: float, temperature: float = 1.0
-) -> Array:
+def two_unit_information(feedback: ArrayLike, forward: ArrayLike, signal: float, temperature: float = 1.0) -> Array:
     r"""Information of the second unit about a signal of variance :math:`S` on the first, in nats,
 
     .. math::
@@ -223,6 +219,29 @@ def discretised_entropy_production(drift: ArrayLike, dt: float) -> float:
     return float(-np.trace(anti.T @ expm(-a * dt) @ ou_covariance(a)) / dt)
 
 
+def exact_step(drift: ArrayLike, dt: float, temperature: float = 1.0) -> tuple[Array, Array]:
+    r"""Propagator :math:`U=e^{-A\,dt}` and noise covariance of a step of any length,
+
+    .. math::
+
+        x'-\mu=U(x-\mu)+\xi,\qquad
+        \langle\xi\xi^{\sf T}\rangle=2T\int_0^{dt}e^{-At}e^{-A^{\sf T}t}\,dt ,
+
+    from one matrix exponential of twice the size (C. F. Van Loan, IEEE Trans. Autom. Control 23, 395, 1978); the
+    stationary covariance is not used.
+    """
+    a, n = check_stable(drift), len(drift)
+    if not (np.isfinite(dt) and dt > 0):
+        raise ValueError(f"the step must be positive and finite; got {dt!r}")
+    block = np.zeros((2 * n, 2 * n))
+    block[:n, :n], block[n:, n:] = a, -a.T
+    block[:n, n:] = 2.0 * check_temperature(temperature) * np.eye(n)
+    power = expm(block * dt)
+    u = power[n:, n:].T
+    noise = u @ power[:n, n:]
+    return u, 0.5 * (noise + noise.T)
+
+
 def simulate_langevin(
     drift: ArrayLike,
     force: ArrayLike,
@@ -230,13 +249,13 @@ def simulate_langevin(
     dt: float,
     rng: np.random.Generator,
     temperature: float = 1.0,
+    relaxation: float = 12.0,
 ) -> Trajectories:
-    r"""Independent stationary runs, with the entropy that they hand to the bath.
+    r"""Independent runs from the origin: states after ``relaxation`` and ``duration``, and the entropy handed to the bath.
 
-    States :math:`dt` apart follow the exact law :math:`x'-\mu=e^{-A\,dt}(x-\mu)+\xi`,
-    :math:`\langle\xi\xi^{\sf T}\rangle=C-e^{-A\,dt}Ce^{-A^{\sf T}dt}`, and start in the steady state. The entropy is the
-    work of the force :math:`f=-Ax+Bs` by Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's
-    rule, the force before the step, would be off by :math:`-\mathrm{Tr}A`.)
+    Every step follows the exact law of :func:`exact_step`. The entropy is the work of the force :math:`f=-Ax+Bs` by
+    Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's rule, the force before the step, would be
+    off by :math:`-\mathrm{Tr}A`.)
 
     Parameters
     ----------
@@ -245,9 +264,9 @@ def simulate_langevin(
     force : array, shape (runs, N)
         :math:`Bs` of each run.
     duration, dt : float
-        Time of each run and between two states.
+        Observed time of each run, and time between two states.
     rng : numpy.random.Generator
-    temperature : float
+    temperature, relaxation : float
 
     Raises
     ------
@@ -258,14 +277,14 @@ def simulate_langevin(
     f = np.asarray(force, dtype=np.float64)
     if f.ndim != 2 or f.shape[1] != len(a):
         raise ValueError(f"expected a force of shape (runs, {len(a)}); got {f.shape}")
-    if not (np.isfinite(dt) and 0 < dt <= duration):
-        raise ValueError(f"expected 0 < dt <= duration; got {dt=}, {duration=}")
+    if not (np.isfinite(dt) and 0 < dt <= duration and relaxation > 0):
+        raise ValueError(f"expected 0 < dt <= duration and a time of relaxation; got {dt=}, {duration=}, {relaxation=}")
     steps = round(duration / dt)
-    c, u = ou_covariance(a, t), expm(-a * dt)
-    kick = np.linalg.cholesky(c - u @ c @ u.T).T
     mean = np.linalg.solve(a, f.T).T
-    y = rng.standard_normal(f.shape) @ np.linalg.cholesky(c).T
-    work = np.zeros(len(f))
+    u, noise = exact_step(a, relaxation, t)
+    y = -mean @ u.T + rng.standard_normal(f.shape) @ np.linalg.cholesky(noise).T
+    u, noise = exact_step(a, dt, t)
+    kick, work = np.linalg.cholesky(noise).T, np.zeros(len(f))
     for _ in range(steps):  # y = x - mean: the force is -A y, as A times the mean is B s
         new = y @ u.T + rng.standard_normal(f.shape) @ kick
         work -= np.einsum("ri,ri->r", (0.5 * (y + new)) @ a.T, new - y)

@@ -68,7 +68,9 @@ def steady_state(rates: ArrayLike) -> Array:
     ----------
     W. K. Grassmann, M. I. Taksar and D. P. Heyman, Oper. Res. 33, 1107 (1985).
     """
-    w = np.ascontiguousarray(np.moveaxis(check_rates(rates), (-2, -1), (0, 1)))  # the stack comes last: long inner loops
+    w = np.ascontiguousarray(
+        np.moveaxis(check_rates(rates), (-2, -1), (0, 1))
+    )  # the stack comes last: long inner loops
     n = len(w)
     left = np.empty((n, *w.shape[2:]))
     for m in range(n - 1, 0, -1):
