@@ -3,8 +3,8 @@ r"""The computation-dissipation bottleneck: spin networks trained to compute, at
 The objective of a device is :math:`\mathcal G_\alpha=I(X;Y)-\alpha\,\Sigma`: information of its steady state about the
 required output in nats, and the entropy production rate averaged over inputs, :math:`\alpha` in units of (attempt)
 time. Trained are couplings :math:`J_{ij}=W_{ij}J_{max}\tanh z_{ij}`, thresholds :math:`\theta_i=\tanh t_i` and, if
-wanted, input weights :math:`B_{im}=B_{max}\tanh b_{im}`, all bounded: without bounds strong fields solve the task and the
-rates saturate. Many devices (tasks, restarts, penalties, kinds of coupling) are trained side by side.
+wanted, input weights :math:`B_{im}=B_{max}\tanh b_{im}`, all bounded: without bounds strong fields solve the task and
+the rates saturate. Many devices (tasks, restarts, penalties, kinds of coupling) are trained side by side.
 """
 
 from __future__ import annotations
@@ -225,7 +225,9 @@ def train_devices(
 def refine_devices(
     weights: Weights, design: Design, tasks: Tasks, penalty: ArrayLike, evaluations: int = 300
 ) -> Outcome:
-    r"""L-BFGS on :math:`\mathcal G_\alpha`, one device after the other, until converged. For few devices with many inputs.
+    r"""L-BFGS on :math:`\mathcal G_\alpha`, one device after the other, until converged.
+
+    For few devices with many inputs.
 
     Parameters
     ----------

@@ -197,8 +197,8 @@ def reciprocal_expansion(strength: float, signal: float, temperature: float = 1.
         I=I_0+I'\delta+O(\delta^2),\qquad \sigma=\kappa\sin^2\delta,\qquad
         I_0=\tfrac12\ln(1+q),\quad I'=\frac{q}{2(1+q)}\Big(2-\frac{c^2}{2}\Big),\quad \kappa=c^2,
 
-    with :math:`q=\frac{c^2S}{2T(1-c^2/2)}`. The gain is of first order and the cost of second, so at a large penalty the
-    best device has :math:`\sigma\simeq I'^2/4\kappa\alpha^2` and gains :math:`I'^2/2\kappa\alpha`.
+    with :math:`q=\frac{c^2S}{2T(1-c^2/2)}`. The gain is of first order and the cost of second, so at a large penalty
+    the best device has :math:`\sigma\simeq I'^2/4\kappa\alpha^2` and gains :math:`I'^2/2\kappa\alpha`.
     """
     q = strength**2 * signal / (2 * check_temperature(temperature) * (1 - strength**2 / 2))
     return 0.5 * np.log1p(q), 0.5 * q / (1 + q) * (2 - strength**2 / 2), strength**2
@@ -207,8 +207,8 @@ def reciprocal_expansion(strength: float, signal: float, temperature: float = 1.
 def discretised_entropy_production(drift: ArrayLike, dt: float) -> float:
     r"""What the midpoint rule on exact states :math:`dt` apart finds on average instead of :math:`\sigma`.
 
-    With :math:`U=e^{-A\,dt}` and :math:`C` at :math:`T=1`, the symmetric part of :math:`A` telescopes in the steady state,
-    and the antisymmetric part :math:`A_a=(A-A^{\sf T})/2` leaves
+    With :math:`U=e^{-A\,dt}` and :math:`C` at :math:`T=1`, the symmetric part of :math:`A` telescopes in the steady
+    state, and the antisymmetric part :math:`A_a=(A-A^{\sf T})/2` leaves
 
     .. math::
 
@@ -233,12 +233,15 @@ def exact_step(drift: ArrayLike, dt: float, temperature: float = 1.0) -> tuple[A
     a, n = check_stable(drift), len(drift)
     if not (np.isfinite(dt) and dt > 0):
         raise ValueError(f"the step must be positive and finite; got {dt!r}")
+    doublings = max(0, int(np.ceil(np.log2(dt * np.linalg.norm(a)))))  # e^{+A dt} would overflow in a long step
     block = np.zeros((2 * n, 2 * n))
     block[:n, :n], block[n:, n:] = a, -a.T
     block[:n, n:] = 2.0 * check_temperature(temperature) * np.eye(n)
-    power = expm(block * dt)
+    power = expm(block * (dt / 2**doublings))
     u = power[n:, n:].T
     noise = u @ power[:n, n:]
+    for _ in range(doublings):
+        noise, u = noise + u @ noise @ u.T, u @ u
     return u, 0.5 * (noise + noise.T)
 
 
@@ -251,11 +254,11 @@ def simulate_langevin(
     temperature: float = 1.0,
     relaxation: float = 12.0,
 ) -> Trajectories:
-    r"""Independent runs from the origin: states after ``relaxation`` and ``duration``, and the entropy handed to the bath.
+    r"""Independent runs from the origin, with the entropy that they hand to the bath.
 
-    Every step follows the exact law of :func:`exact_step`. The entropy is the work of the force :math:`f=-Ax+Bs` by
-    Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's rule, the force before the step, would be
-    off by :math:`-\mathrm{Tr}A`.)
+    They relax first and are observed then. Every step follows the exact law of :func:`exact_step`. The entropy is the work of the force :math:`f=-Ax+Bs` by
+    Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's rule, the force before the step,
+    would be off by :math:`-\mathrm{Tr}A`.)
 
     Parameters
     ----------

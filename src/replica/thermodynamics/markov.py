@@ -35,7 +35,7 @@ def check_rates(rates: ArrayLike) -> Array:
 
 
 def generator(rates: ArrayLike) -> Array:
-    r"""Generator :math:`Q` of the master equation :math:`\dot p=Qp`: rates with columns that sum to zero; (..., n, n)."""
+    r"""Generator :math:`Q` of the master equation :math:`\dot p=Qp`: columns sum to zero, shape (..., n, n)."""
     w = check_rates(rates)
     diagonal = np.arange(w.shape[-1])
     w[..., diagonal, diagonal] = -w.sum(axis=-2)
@@ -46,9 +46,9 @@ def steady_state(rates: ArrayLike) -> Array:
     r"""Steady state :math:`\pi` of irreducible chains: :math:`Q\pi=0`, :math:`\sum_x\pi(x)=1`.
 
     States are taken out one after the other; whoever would have gone there is sent on to where the chain goes from
-    there, :math:`w_{yx}\leftarrow w_{yx}+w_{ym}w_{mx}/\sum_{z}w_{zm}`. Nothing is ever subtracted, so each probability is
-    accurate to rounding *relative to itself*, however small it is. A dense solve of :math:`Q\pi=0` with one row replaced
-    by ones is accurate relative to the largest one only.
+    there, :math:`w_{yx}\leftarrow w_{yx}+w_{ym}w_{mx}/\sum_{z}w_{zm}`. Nothing is ever subtracted, so each probability
+    is accurate to rounding *relative to itself*, however small it is. A dense solve of :math:`Q\pi=0` with one row
+    replaced by ones is accurate relative to the largest one only.
 
     Parameters
     ----------

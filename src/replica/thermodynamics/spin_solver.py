@@ -10,8 +10,9 @@ Gradient: if :math:`G` depends on :math:`\pi` with :math:`g=\partial G/\partial\
 :math:`Q^{\sf T}\lambda=g-\pi\cdot g`. Then a change of rates changes
 :math:`G` by :math:`-\lambda\cdot\delta Q\,\pi`. The transposed system is solved with the elimination at hand.
 
-Two states that differ in spin :math:`i` see the same field :math:`h_i` (no self-coupling), so everything runs over such
-pairs, one for each odd state and spin: ``rate_odd`` is the rate out of the odd member, ``rate_even`` out of the even one.
+Two states that differ in spin :math:`i` see the same field :math:`h_i` (no self-coupling), so everything runs over
+such pairs, one for each odd state and spin: ``rate_odd`` is the rate out of the odd member, ``rate_even`` out of the
+even one.
 """
 
 from __future__ import annotations
