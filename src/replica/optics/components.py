@@ -106,5 +106,7 @@ def reflectivity(theta: ArrayLike) -> Float:
 def _check_reflectivity(name: str, r: ArrayLike) -> Float:
     r = check_finite(name, r)
     if r.size and (r.min() < 0 or r.max() > 1):
-        raise ValueError(f"{name} is an amplitude reflectivity in [0, 1]; got values from {r.min():.4g} to {r.max():.4g}")
+        raise ValueError(
+            f"{name} is an amplitude reflectivity in [0, 1]; got values from {r.min():.4g} to {r.max():.4g}"
+        )
     return r

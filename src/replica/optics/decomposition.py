@@ -1,7 +1,7 @@
 r"""A unitary matrix as a grid of Mach-Zehnder interferometers, exactly (Clements et al., Optica 3, 1460, 2016).
 
 Entries below the diagonal are nulled one by one, along antidiagonals from the lower left corner, in turn by an
-interferometer on the right (mixing two columns) and on the left (mixing two rows). What is left is a diagonal of phases.
+interferometer on the right (mixing two columns) and on the left (mixing two rows). A diagonal of phases remains.
 Those on the left are then moved through it, :math:`T(\theta,\phi)^\dagger D=D'T(\theta,\phi')`, and the sequence
 falls into layers: ``N (N - 1) / 2`` interferometers in exactly ``N`` layers for ``N > 2``.
 """
@@ -21,7 +21,7 @@ UNITARY_TOLERANCE = 1e-8
 
 
 def check_unitary(name: str, matrix: ArrayLike, tolerance: float = UNITARY_TOLERANCE) -> Complex:
-    r"""The matrix as complex128; ValueError unless square, finite and unitary, :math:`\max|U^\dagger U-1|` within bounds."""
+    r"""The matrix as complex128; ValueError unless it is square, finite and, within ``tolerance``, unitary."""
     matrix = np.asarray(matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
         raise ValueError(f"{name} must be a square matrix, got shape {matrix.shape}")

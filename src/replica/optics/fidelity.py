@@ -40,7 +40,7 @@ def unitary_fidelity(perfect: ArrayLike, devices: ArrayLike) -> Float:
 
 
 def effective_depth(meshes: Mesh | Sequence[Mesh]) -> float:
-    r""":math:`L_{\rm eff}=2\,\#\mathrm{MZI}/N`: layers, counted as full. N - 1 for a grid, :math:`\log_2N` for an FFT."""
+    r""":math:`L_{\rm eff}=2\,\#\mathrm{MZI}/N`: the number of full layers. N - 1 for a grid, :math:`\log_2N` for an FFT."""
     stack = as_stack(meshes)
     return 2 * sum(mesh.mzis for mesh in stack) / stack[0].modes
 
@@ -54,8 +54,8 @@ def log_infidelity(
               -\frac{L_{\rm eff}+n_\psi}N\sigma_{PS}^2
 
     with :math:`n_\psi` columns of output phases. The last term, left out without ``finite_size``, is the common phase
-    of all modes, which fidelity does not see; with it the law is exact in first order of the variances, for any mesh and
-    angles. Beyond that order it assumes that the mesh scrambles: errors of different layers then multiply.
+    of all modes, which fidelity does not see; with it the law is exact in first order of the variances, for any mesh
+    and angles. Beyond that order it assumes that the mesh scrambles: errors of different layers then multiply.
 
     Parameters
     ----------
@@ -93,7 +93,8 @@ def published_fft_law(meshes: Mesh | Sequence[Mesh], sigma: ArrayLike) -> Float:
 def mzi_overlap(sigma_ps: ArrayLike, sigma_bs: ArrayLike) -> Float:
     r"""Mean normalised overlap :math:`\mathbb E\,\mathrm{Tr}(T_0^\dagger T)/2` of one interferometer.
 
-    :math:`\big(\frac{1+e^{-\sigma_{PS}^2/2}}2\big)^2e^{-2\sigma_{BS}^2}`, up to terms of fourth order.
+    :math:`\big(\frac{1+e^{-\sigma_{PS}^2/2}}2\big)^2e^{-2\sigma_{BS}^2}`, up to terms of fourth order. The largest of
+    these, :math:`-19\sigma_{BS}^4`, comes from the curvature of :math:`\arccos r`.
     """
     ps, bs = check_finite("sigma_ps", sigma_ps), check_finite("sigma_bs", sigma_bs)
     return ((1 + np.exp(-(ps**2) / 2)) / 2) ** 2 * np.exp(-2 * bs**2)

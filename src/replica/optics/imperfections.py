@@ -16,7 +16,7 @@ from replica.optics.components import IDEAL, Complex, Float, _mzi, check_finite,
 from replica.optics.meshes import Mesh, as_stack
 from replica.optics.propagation import propagate
 
-__all__ = ["perturbed_matrices", "noisy_matrices", "noisy_reflectivity"]
+__all__ = ["noisy_matrices", "noisy_reflectivity", "perturbed_matrices"]
 
 ENTRIES_AT_ONCE = 4_000_000  # complex numbers held while devices are drawn: 64 MB
 
@@ -112,7 +112,9 @@ def perturbed_matrices(
     """
     errors = check_finite("theta_errors", theta_errors)
     if errors.ndim != 3 or errors.shape[1:] != mesh.theta.shape:
-        raise ValueError(f"theta_errors must have shape (devices, {mesh.depth}, {mesh.theta.shape[1]}), got {errors.shape}")
+        raise ValueError(
+            f"theta_errors must have shape (devices, {mesh.depth}, {mesh.theta.shape[1]}), got {errors.shape}"
+        )
     ideal, bent = np.array(IDEAL), (errors != 0).any(axis=0)
     perfect = _mzi(mesh.theta, mesh.phi, ideal, ideal)
 
@@ -139,7 +141,8 @@ def _matrices(stack, draw, count, rows, columns) -> Complex:
             amplitudes = propagate(output * amplitudes, mesh.upper[::-1], mesh.lower[::-1], couplers)
         else:
             amplitudes = output * propagate(amplitudes, mesh.upper, mesh.lower, couplers)
-    return amplitudes[:, columns].swapaxes(1, 2) if backward else amplitudes[:, rows]
+    wanted = amplitudes[:, columns].swapaxes(1, 2) if backward else amplitudes[:, rows]
+    return np.repeat(wanted, count, axis=0) if len(wanted) < count else wanted  # without errors all are alike
 
 
 def _shift(values: Float, sigma: float, shape: tuple[int, ...], rng: np.random.Generator) -> Float:

@@ -1,14 +1,14 @@
 r"""Complex-valued networks of optical layers, perfect and imperfect.
 
-A layer is :math:`x\mapsto U\,\beta\,\mathrm{diag}(\sin\frac{\vartheta_k}2)\,V^\dagger x`: a mesh, a row of attenuators with a
-common gain, another mesh. Between layers a saturable absorber acts on the modulus (:func:`mod_softplus`); at the end
+A layer is :math:`x\mapsto U\,\beta\,\mathrm{diag}(\sin\frac{\vartheta_k}2)\,V^\dagger x`: a mesh, a row of
+attenuators with a common gain, another mesh. Between layers a saturable absorber acts on the modulus (:func:`mod_softplus`); at the end
 the intensities of the output modes are the logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +19,8 @@ from replica.optics.imperfections import noisy_matrices
 from replica.optics.meshes import Stack, mesh_matrix, random_fft_stack
 
 __all__ = [
-    "OpticalLayer", "accuracy", "complex_images", "device_accuracy", "forward", "grid_layer", "layer_matrix", "mod_softplus",
-    "mod_softplus_slope", "noisy_layer_matrices", "random_fft_layer", "softplus_offset",
+    "OpticalLayer", "accuracy", "complex_images", "device_accuracy", "forward", "grid_layer", "layer_matrix",
+    "mod_softplus", "mod_softplus_slope", "noisy_layer_matrices", "random_fft_layer", "softplus_offset",
 ]  # fmt: skip
 
 
@@ -219,8 +219,3 @@ def complex_images(images: ArrayLike, mean: float | None = None, sd: float | Non
     mean, sd = images.mean() if mean is None else mean, images.std() if sd is None else sd
     scaled, half = (images - mean) / sd, images.shape[1] // 2
     return scaled[:, :half] + 1j * scaled[:, half:]
-
-
-def with_phases(layer: OpticalLayer, first: Stack, second: Stack, attenuation: Float, gain: float) -> OpticalLayer:
-    """The same layer with other phases, attenuations and gain (its wiring is kept)."""
-    return replace(layer, first=first, second=second, attenuation=attenuation, gain=gain)

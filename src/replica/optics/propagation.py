@@ -96,7 +96,7 @@ def _forward(re, im, upper, lower, coefficients):  # pragma: no cover (compiled)
                         iv[k] = f * q + g * p + h * s + i * r
 
 
-@njit(nogil=True)
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def _backward(re, im, gre, gim, upper, lower, coefficients, dtheta, dphi):  # pragma: no cover (compiled)
     columns = re.shape[1]
     depth, slots = upper.shape

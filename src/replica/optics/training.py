@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from replica.optics.components import Complex, Float, check_finite, mzi_matrix
+from replica.optics.components import IDEAL, Complex, Float, _mzi, check_finite
 from replica.optics.meshes import Mesh, Stack
-from replica.optics.networks import OpticalLayer, layer_matrix, mod_softplus, mod_softplus_slope
+from replica.optics.networks import OpticalLayer, mod_softplus, mod_softplus_slope
 from replica.optics.propagation import backpropagate, propagate
 
-__all__ = ["Schedule", "layer_gradients", "loss_and_gradients", "train_layers", "train_matrices"]
+__all__ = [
+    "LayerTrace", "Schedule", "layer_gradients", "loss_and_gradients", "trace_layer", "train_layers", "train_matrices",
+]  # fmt: skip
 
 
 class Schedule(NamedTuple):
@@ -80,27 +83,44 @@ def loss_and_gradients(
     return loss, gradients[::-1]
 
 
-def layer_gradients(layer: OpticalLayer, gradient: Complex) -> list[Float]:
+class LayerTrace(NamedTuple):
+    """A layer's matrix and what its gradients need of the way it was built. Made by :func:`trace_layer`."""
+
+    #: the layer's weights, shape (outputs, inputs)
+    matrix: Complex
+    #: for every mesh of the first stack: couplers, amplitudes behind the output phases, and before them
+    first: list[tuple[Complex, Complex, Complex]]
+    #: the same of the second stack
+    second: list[tuple[Complex, Complex, Complex]]
+
+
+def trace_layer(layer: OpticalLayer) -> LayerTrace:
+    """Build a perfect layer's matrix as :func:`replica.optics.networks.layer_matrix` does, keeping what is passed."""
+    k = len(layer.attenuation)
+    first = _through(layer.first, np.eye(layer.first[0].modes, dtype=np.complex128)[:, layer.inputs])
+    second = _through(layer.second, np.eye(layer.second[0].modes, dtype=np.complex128)[:, :k])
+    transmission = layer.gain * np.sin(layer.attenuation / 2)
+    return LayerTrace((second[-1][1][layer.outputs] * transmission) @ first[-1][1][:k], first, second)
+
+
+def layer_gradients(layer: OpticalLayer, trace: LayerTrace, gradient: Complex) -> list[Float]:
     """From the gradient with respect to a layer's matrix to those with respect to its phases.
 
     Returns arrays in the order of the layer's parameters: theta, phi, psi of every mesh of the first stack, then of the
     second, the attenuators' angles, the gain (an array of one number).
     """
     k = len(layer.attenuation)
-    first_start = np.eye(layer.first[0].modes, dtype=np.complex128)[:, layer.inputs]
-    second_start = np.eye(layer.second[0].modes, dtype=np.complex128)[:, :k]
-    first_outputs, second_outputs = _through(layer.first, first_start), _through(layer.second, second_start)
-    first, second = first_outputs[-1][1][:k], second_outputs[-1][1][layer.outputs]
+    first, second = trace.first[-1][1][:k], trace.second[-1][1][layer.outputs]
     transmission = np.sin(layer.attenuation / 2)
     against_first = gradient @ first.conj().T  # (outputs, k)
     against_both = (second.conj() * against_first).sum(axis=0).real
-    first_gradient = np.zeros_like(first_outputs[-1][1])
+    first_gradient = np.zeros_like(trace.first[-1][1])
     first_gradient[:k] = layer.gain * transmission[:, None] * (second.conj().T @ gradient)
-    second_gradient = np.zeros_like(second_outputs[-1][1])
+    second_gradient = np.zeros_like(trace.second[-1][1])
     second_gradient[layer.outputs] = layer.gain * transmission * against_first
     return [
-        *_back(layer.first, first_outputs, first_gradient),
-        *_back(layer.second, second_outputs, second_gradient),
+        *_back(layer.first, trace.first, first_gradient),
+        *_back(layer.second, trace.second, second_gradient),
         layer.gain * against_both * np.cos(layer.attenuation / 2) / 2,
         np.array([against_both @ transmission]),
     ]
@@ -113,17 +133,20 @@ def train_matrices(
     schedule: Schedule,
     rng: np.random.Generator,
     *,
+    scale: float = 1.0,
     t0: float = 0.03,
     report: Callable[[float], None] | None = None,
 ) -> list[Complex]:
     """Train free complex matrices, ``sizes`` = numbers of modes from input to output.
 
-    They start from complex Gaussian entries of variance 1 / inputs. ``report`` is called with the mean loss of every
-    epoch. Returns the matrices. ValueError for data that do not fit ``sizes`` and for an unknown optimiser.
+    They start from complex Gaussian entries of variance ``scale**2 / inputs``: with amplitudes of order one and a scale
+    of one all light lies where the absorber is nearly dark, and plain gradient descent takes long to leave.
+    ``report`` is called with the mean loss of every epoch. Returns the matrices. ValueError for data that do not fit
+    ``sizes`` and for an unknown optimiser.
     """
     inputs, labels = _check_data(inputs, labels, sizes[0], sizes[-1])
     weights = [
-        (rng.normal(size=(a, b)) + 1j * rng.normal(size=(a, b))) / np.sqrt(2 * b) for b, a in zip(sizes, sizes[1:])
+        scale * (rng.normal(size=(a, b)) + 1j * rng.normal(size=(a, b))) / np.sqrt(2 * b) for b, a in pairwise(sizes)
     ]
     optimiser = _Optimiser(schedule.optimiser, [w.view(np.float64) for w in weights])
 
@@ -152,18 +175,17 @@ def train_layers(
     """
     inputs, labels = _check_data(inputs, labels, len(layers[0].inputs), len(layers[-1].outputs))
     layers = [_copy(layer) for layer in layers]
-    optimiser = _Optimiser(schedule.optimiser, [p for layer in layers for p in _parameters(layer)])
     gains = [np.array([layer.gain]) for layer in layers]
-    counts = np.cumsum([0] + [len(_parameters(layer)) for layer in layers])
-    optimiser.parameters = [
-        p for layer, gain in zip(layers, gains, strict=True) for p in (*_parameters(layer)[:-1], gain)
-    ]
-    assert counts[-1] == len(optimiser.parameters)
+    optimiser = _Optimiser(
+        schedule.optimiser, [p for layer, gain in zip(layers, gains, strict=True) for p in (*_phases(layer), gain)]
+    )
 
     def step(x: Complex, y: np.ndarray, rate: float) -> float:
         now = [replace(layer, gain=float(gain[0])) for layer, gain in zip(layers, gains, strict=True)]
-        loss, gradients = loss_and_gradients([layer_matrix(layer) for layer in now], x, y, t0)
-        optimiser.step([p for layer, g in zip(now, gradients, strict=True) for p in layer_gradients(layer, g)], rate)
+        traces = [trace_layer(layer) for layer in now]
+        loss, gradients = loss_and_gradients([trace.matrix for trace in traces], x, y, t0)
+        every = zip(now, traces, gradients, strict=True)
+        optimiser.step([p for one in every for p in layer_gradients(*one)], rate)
         return loss
 
     _run(step, inputs, labels, schedule, rng, report)
@@ -199,9 +221,11 @@ def _run(step, inputs, labels, schedule, rng, report) -> None:
         raise ValueError(f"a schedule needs as many rates as stages and a batch of at least 1, got {schedule}")
     for epochs, rate in zip(schedule.epochs, schedule.rates, strict=True):
         for _ in range(epochs):
-            losses = [step(inputs[b], labels[b], rate) for b in _batches(len(labels), schedule.batch, rng)]
-            if not np.isfinite(losses).all():
-                raise ValueError(f"training diverged at learning rate {rate}: the loss is no longer finite")
+            losses = []
+            for batch in _batches(len(labels), schedule.batch, rng):
+                losses.append(step(inputs[batch], labels[batch], rate))
+                if not np.isfinite(losses[-1]):
+                    raise ValueError(f"training diverged at learning rate {rate}: the loss is no longer finite")
             if report is not None:
                 report(float(np.mean(losses)))
 
@@ -214,15 +238,17 @@ def _batches(count: int, size: int, rng: np.random.Generator) -> Iterator[np.nda
 def _check_data(inputs: ArrayLike, labels: ArrayLike, modes: int, classes: int) -> tuple[Complex, np.ndarray]:
     inputs, labels = check_finite("inputs", inputs, np.complex128), np.asarray(labels)
     if inputs.ndim != 2 or inputs.shape[1] != modes or labels.shape != inputs.shape[:1]:
-        raise ValueError(f"expected inputs of shape (images, {modes}) and as many labels, got {inputs.shape}, {labels.shape}")
+        raise ValueError(
+            f"expected inputs of shape (images, {modes}) and as many labels, got {inputs.shape}, {labels.shape}"
+        )
     if labels.size == 0 or labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels must lie in 0..{classes - 1}, one for each output mode")
     return inputs, labels
 
 
-def _parameters(layer: OpticalLayer) -> list[Float]:
+def _phases(layer: OpticalLayer) -> list[Float]:
     phases = [p for mesh in (*layer.first, *layer.second) for p in (mesh.theta, mesh.phi, mesh.psi)]
-    return [*phases, layer.attenuation, np.array([layer.gain])]
+    return [*phases, layer.attenuation]
 
 
 def _copy(layer: OpticalLayer) -> OpticalLayer:
@@ -230,15 +256,19 @@ def _copy(layer: OpticalLayer) -> OpticalLayer:
         return replace(mesh, theta=mesh.theta.copy(), phi=mesh.phi.copy(), psi=mesh.psi.copy())
 
     return replace(
-        layer, first=tuple(map(own, layer.first)), second=tuple(map(own, layer.second)), attenuation=layer.attenuation.copy()
+        layer,
+        first=tuple(map(own, layer.first)),
+        second=tuple(map(own, layer.second)),
+        attenuation=layer.attenuation.copy(),
+        gain=float(layer.gain),
     )
 
 
 def _through(stack: Stack, amplitudes: Complex) -> list[tuple[Complex, Complex, Complex]]:
     """For each mesh its couplers, and then what leaves its output phases and its layers: (couplers, out, inside)."""
-    passed = []
+    passed, ideal = [], np.array(IDEAL)
     for mesh in stack:
-        couplers = mzi_matrix(mesh.theta, mesh.phi)
+        couplers = _mzi(mesh.theta, mesh.phi, ideal, ideal)
         inside = propagate(amplitudes[None], mesh.upper, mesh.lower, couplers[None])[0]
         amplitudes = np.exp(1j * mesh.psi)[:, None] * inside
         passed.append((couplers, amplitudes, inside))
