@@ -256,9 +256,9 @@ def simulate_langevin(
 ) -> Trajectories:
     r"""Independent runs from the origin, with the entropy that they hand to the bath.
 
-    They relax first and are observed then. Every step follows the exact law of :func:`exact_step`. The entropy is the work of the force :math:`f=-Ax+Bs` by
-    Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's rule, the force before the step,
-    would be off by :math:`-\mathrm{Tr}A`.)
+    They relax first and are observed then. Every step follows the exact law of :func:`exact_step`. The entropy is the
+    work of the force :math:`f=-Ax+Bs` by Stratonovich's rule, :math:`\frac1T\sum f(\frac{x+x'}2)\cdot(x'-x)`. (Itô's
+    rule, the force before the step, would be off by :math:`-\mathrm{Tr}A`.)
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def simulate_langevin(
     if f.ndim != 2 or f.shape[1] != len(a):
         raise ValueError(f"expected a force of shape (runs, {len(a)}); got {f.shape}")
     if not (np.isfinite(dt) and 0 < dt <= duration and relaxation > 0):
-        raise ValueError(f"expected 0 < dt <= duration and a time of relaxation; got {dt=}, {duration=}, {relaxation=}")
+        raise ValueError(f"expected 0 < dt <= duration and relaxation > 0; got {dt=}, {duration=}, {relaxation=}")
     steps = round(duration / dt)
     mean = np.linalg.solve(a, f.T).T
     u, noise = exact_step(a, relaxation, t)

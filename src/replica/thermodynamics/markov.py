@@ -47,8 +47,8 @@ def steady_state(rates: ArrayLike) -> Array:
 
     States are taken out one after the other; whoever would have gone there is sent on to where the chain goes from
     there, :math:`w_{yx}\leftarrow w_{yx}+w_{ym}w_{mx}/\sum_{z}w_{zm}`. Nothing is ever subtracted, so each probability
-    is accurate to rounding *relative to itself*, however small it is. A dense solve of :math:`Q\pi=0` with one row
-    replaced by ones is accurate relative to the largest one only.
+    is accurate to rounding *relative to itself*, however small it is. (A dense solve of :math:`Q\pi=0` with
+    one row replaced by ones promises that for the largest only.)
 
     Parameters
     ----------

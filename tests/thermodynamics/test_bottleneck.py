@@ -1,0 +1,149 @@
+"""Training of spin devices: gradients, orderings that hold by construction, controls in equilibrium."""
+
+import numpy as np
+import pytest
+
+from replica.thermodynamics.bottleneck import (
+    Design,
+    Tasks,
+    Weights,
+    best_of,
+    coupling_matrices,
+    device_response,
+    free_design,
+    information_slope,
+    judge,
+    local_fields,
+    objective_gradient,
+    random_weights,
+    refine_devices,
+    tilt_matrix,
+    train_devices,
+)
+from replica.thermodynamics.equilibrium_devices import (
+    equilibrium_distribution,
+    log_odds_curvature,
+    many_body_features,
+    train_equilibrium,
+)
+from replica.thermodynamics.glauber import boltzmann_distribution
+from replica.thermodynamics.information import input_information, label_information
+
+PATTERNS = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+XOR = np.array([0, 1, 1, 0])
+
+
+def devices(count=3, spins=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return random_weights(count, spins, 0.5 * rng.normal(size=(count, spins, 2)), rng)
+
+
+@pytest.mark.parametrize("kind", ["free", "tied", "tilted"])
+def test_gradient_by_finite_differences(kind):
+    weights = devices()
+    tilt = np.broadcast_to(tilt_matrix(3, 1.1), (3, 3, 3)) if kind == "tilted" else np.ones((3, 3, 3))
+    design = Design(np.full(3, kind != "free"), tilt, coupling_bound=1.3, input_bound=0.8, train_inputs=True)
+    tasks, penalty = Tasks(PATTERNS, np.tile(XOR, (3, 1))), np.array([0.0, 0.5, 3.0])
+    rng = np.random.default_rng(1)
+    turn = Weights(*(rng.normal(size=part.shape) for part in weights))
+
+    def objective(step):
+        moved = Weights(*(w + step * t for w, t in zip(weights, turn)))
+        information, dissipation, _ = objective_gradient(moved, design, tasks, penalty)
+        return information - penalty * dissipation
+
+    gradient = objective_gradient(weights, design, tasks, penalty)[2]
+    exact = sum((g * t).reshape(3, -1).sum(axis=1) for g, t in zip(gradient, turn))
+    np.testing.assert_allclose(exact, (objective(1e-5) - objective(-1e-5)) / 2e-5, rtol=1e-6, atol=1e-10)
+
+
+def test_tilt_keeps_the_norm_and_the_number_of_parameters():
+    z = np.random.default_rng(0).normal(size=(1, 4, 4))
+    weights = Weights(z, np.zeros((1, 4)), np.zeros((1, 4, 1)))
+    norms = []
+    for angle in (np.pi / 4, 0.0, 1.0, 3 * np.pi / 4):
+        design = Design(np.array([True]), tilt_matrix(4, angle)[None])
+        j = coupling_matrices(weights, design)[0]
+        norms.append(np.linalg.norm(j))
+        if angle == np.pi / 4:
+            np.testing.assert_allclose(j, j.T)
+        if angle == 3 * np.pi / 4:
+            np.testing.assert_allclose(j, -j.T, atol=1e-15)
+    np.testing.assert_allclose(norms, norms[0])
+
+
+def test_reciprocal_devices_stay_in_equilibrium_and_lose_to_free_ones_started_there():
+    tasks, design = Tasks(PATTERNS, XOR), free_design(6, 3, tied=True)
+    reciprocal = train_devices(devices(6), design, tasks, 0.0, 60)
+    assert np.abs(reciprocal.dissipation).max() < 1e-12
+    pi, _ = device_response(reciprocal.weights, design, PATTERNS, chunk=7)
+    j, h = coupling_matrices(reciprocal.weights, design), local_fields(reciprocal.weights, design, PATTERNS)
+    np.testing.assert_allclose(pi, boltzmann_distribution(j[:, None], h), rtol=1e-11)
+    z = reciprocal.weights.couplings
+    start = reciprocal.weights._replace(couplings=0.5 * (z + np.swapaxes(z, 1, 2)))
+    free = train_devices(start, free_design(6, 3), tasks, 0.0, 60)
+    assert (free.information >= reciprocal.information - 1e-12).all()
+    assert (free.dissipation > 0).all()
+    cheap = train_devices(start, free_design(6, 3), tasks, 10.0, 60)
+    assert cheap.dissipation.mean() < 0.1 * free.dissipation.mean()
+    assert best_of(free, 3).tolist() == [int(k + free.objective[k : k + 3].argmax()) for k in (0, 3)]
+
+
+def test_information_bounds_and_its_slope():
+    pi = np.random.default_rng(3).dirichlet(np.ones(8), size=(2, 4))
+    labels = np.array([XOR, [0, 0, 1, 1]])
+    information, slope = information_slope(pi, labels)
+    np.testing.assert_allclose(information, label_information(pi, labels), rtol=1e-12)
+    assert (information <= input_information(pi)).all()
+    turn = np.random.default_rng(4).normal(size=pi.shape)
+    turn -= turn.mean(axis=-1, keepdims=True)  # stays normalised
+    up, down = (information_slope(pi + e * turn, labels)[0] for e in (1e-6, -1e-6))
+    np.testing.assert_allclose((slope * turn).sum(axis=(1, 2)), (up - down) / 2e-6, rtol=1e-6)
+
+
+def test_quasi_newton_refines_what_adam_found():
+    tasks, design = Tasks(PATTERNS, XOR), free_design(2, 3)
+    adam = train_devices(devices(2), design, tasks, 0.3, 80)
+    refined = refine_devices(adam.weights, design, tasks, 0.3)
+    assert (refined.objective >= adam.objective - 1e-10).all()
+    again = judge(refined.weights, design, tasks, 0.3)
+    np.testing.assert_allclose(again.objective, refined.objective, rtol=1e-13)
+
+
+def test_pair_couplings_in_equilibrium_agree_with_the_reciprocal_master_equation():
+    """Two codes for the same optimum: Boltzmann weights with pair terms, and reciprocal Glauber devices."""
+    weights, tasks = devices(8), Tasks(PATTERNS, np.tile(XOR, (8, 1)))
+    weights = weights._replace(inputs=np.repeat(weights.inputs[:1], 8, axis=0))
+    glauber = refine_devices(weights, free_design(8, 3, tied=True), tasks, 0.0)
+    features = many_body_features(3, 2)
+    fields = PATTERNS @ np.swapaxes(np.tanh(weights.inputs), 1, 2)
+    start = 0.5 * np.random.default_rng(5).normal(size=(8, features.shape[1]))
+    information, pi = train_equilibrium(features, start, fields, tasks, 800, rate=0.1)
+    assert information.max() == pytest.approx(glauber.information.max(), rel=1e-3)  # Adam stops near the optimum
+    np.testing.assert_allclose(label_information(pi, tasks.labels), information, rtol=1e-12)
+
+
+def test_log_odds_are_linear_in_equilibrium_with_any_energy_and_not_beyond():
+    rng = np.random.default_rng(6)
+    features = many_body_features(3, 3)
+    assert features.shape == (8, 4)
+    pi = equilibrium_distribution(features, rng.normal(size=(5, 4)), rng.normal(size=(5, 4, 3)))
+    assert log_odds_curvature(pi).max() < 1e-25
+    weights, design = devices(5), free_design(5, 3)
+    assert log_odds_curvature(device_response(weights, design, PATTERNS)[0]).min() > 1e-6
+
+
+def test_bad_input_is_refused():
+    weights, design = devices(1), free_design(1, 3)
+    with pytest.raises(ValueError, match="penalty"):
+        train_devices(weights, design, Tasks(PATTERNS, XOR), -1.0, 5)
+    with pytest.raises(ValueError, match="one step"):
+        train_devices(weights, design, Tasks(PATTERNS, XOR), 0.0, 0)
+    with pytest.raises(ValueError, match="one label for each"):
+        train_devices(weights, design, Tasks(PATTERNS, XOR[:3]), 0.0, 5)
+    with pytest.raises(ValueError, match="each label must occur"):
+        information_slope(np.full((1, 2, 2), 0.5), np.array([[0, 2]]))
+    with pytest.raises(ValueError, match="order 4"):
+        many_body_features(3, 4)
+    with pytest.raises(ValueError, match="finite couplings"):
+        judge(weights._replace(couplings=np.full((1, 3, 3), np.nan)), design, Tasks(PATTERNS, XOR), 0.0)
