@@ -211,7 +211,7 @@ def shifted_directions(
 ) -> Directions:
     r"""Minimum-residual solutions of :math:`(H+\gamma I)p=-g` for several :math:`\gamma` from one Krylov space.
 
-    The Krylov spaces of :math:`H` and of :math:`H+\gamma I` are the same and only the diagonal of the tridiagonal matrix
+    :math:`H` and :math:`H+\gamma I` have the same Krylov spaces and only the diagonal of the tridiagonal matrix
     moves, so all damping constants together cost the Hessian products of one. Arguments are those of
     :func:`minimum_residual_direction`; ``shifts`` has shape (n_candidates,). The whole space is used, without stopping
     tests.

@@ -48,7 +48,7 @@ def backtrack(
     shrink: float,
     accept: Callable[[Array, Array, NDArray[np.int64]], NDArray[np.bool_]] | None = None,
 ) -> StepFound:
-    r"""Back-track from ``initial`` until :math:`f(\theta+\alpha p)\le f(\theta)+\alpha\,c`, with :math:`c` = ``decrease``.
+    r"""Back-track until :math:`f(\theta+\alpha p)\le f(\theta)+\alpha\,c`, with :math:`c` = ``decrease``.
 
     Parameters
     ----------
