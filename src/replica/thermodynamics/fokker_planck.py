@@ -138,7 +138,7 @@ def mean_observables(system: ControlledPotential, probability: Array) -> Array:
 
 
 def divergence_from_equilibrium(system: ControlledPotential, probability: Array, control: ArrayLike) -> Array:
-    r"""$D_{KL}(p\,\|\,p^{eq}_\lambda)$ in nats, shape (...): non-equilibrium free energy above $F(\lambda)$ in $k_BT$."""
+    r"""$D_{KL}(p\,\|\,p^{eq}_\lambda)$ in nats, shape (...): the free energy above $F(\lambda)$ in $k_BT$."""
     log_density = potential(system, control) - free_energy(system, control)[..., None] - np.log(system.spacing)
     return (xlogy(probability, probability) + probability * log_density).sum(axis=-1)
 

@@ -30,7 +30,8 @@ Array = NDArray[np.float64]
 
 
 def fisher_information(system: ControlledPotential, control: ArrayLike) -> Array:
-    r"""$h_{\mu\nu} = \langle\delta X_\mu\,\delta X_\nu\rangle_\lambda = -\partial_\nu\langle X_\mu\rangle$, (..., m, m)."""
+    r"""$h_{\mu\nu} = \langle\delta X_\mu\,\delta X_\nu\rangle_\lambda = -\partial_\nu\langle X_\mu\rangle$, shape
+    (..., m, m). Raises ValueError where there is no equilibrium on the grid."""
     p = equilibrium(system, control)
     deviation = system.observables - mean_observables(system, p)[..., None]
     return np.einsum("...mi,...ni,...i->...mn", deviation, deviation, p)

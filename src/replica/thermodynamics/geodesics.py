@@ -92,9 +92,9 @@ def check_inside(table: MetricTable, control: ArrayLike) -> None:
 
 
 def geodesic(table: MetricTable, start: float, goal: float, share: ArrayLike) -> Array:
-    r"""The point a share of the way (0 to 1) along the geodesic from `start` to `goal`, at constant speed $\sqrt g\dot\gamma$.
+    r"""The point a share of the way (0 to 1) along the geodesic from `start` to `goal`.
 
-    ValueError outside the table.
+    Its speed $\sqrt g\,\dot\gamma$ is constant. ValueError outside the table.
     """
     check_inside(table, np.array([start, goal]))
     first, last = table.arc(start), table.arc(goal)
@@ -107,7 +107,7 @@ def geodesic(table: MetricTable, start: float, goal: float, share: ArrayLike) ->
 
 
 def divergence(table: MetricTable, control: ArrayLike, goal: float) -> Array:
-    r"""$D_{KL}(\gamma\|\lambda_f) = (\lambda_f-\gamma)\langle X\rangle_\gamma - F(\lambda_f) + F(\gamma)$, interpolated."""
+    r"""$D_{KL}(\gamma\|\lambda_f) = (\lambda_f-\gamma)\langle X\rangle_\gamma - F(\lambda_f) + F(\gamma)$."""
     energies = CubicSpline(table.control, table.free_energy)
     means = CubicSpline(table.control, table.mean)
     control = np.asarray(control, dtype=np.float64)
@@ -135,10 +135,10 @@ class FreeEnd(NamedTuple):
 
 
 def free_ends(table: MetricTable, duration: float, start: float, goal: float) -> FreeEnd:
-    r"""All solutions of the end condition $2g\dot\gamma(\tau) = h(\gamma_\tau)(\lambda_f-\gamma_\tau)$ between start and goal.
+    r"""All solutions of the end condition $2g\dot\gamma(\tau) = h(\gamma_\tau)(\lambda_f-\gamma_\tau)$.
 
-    There may be several; all are found, to the table's resolution. Raises ValueError unless the duration is positive,
-    start and goal differ and both lie in the table.
+    They lie between start and goal. There may be several; all are found, to the table's resolution. Raises ValueError
+    unless the duration is positive, start and goal differ and both lie in the table.
     """
     _check_task(table, duration, start, goal)
     fisher = CubicSpline(table.control, table.fisher)

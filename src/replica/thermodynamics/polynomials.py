@@ -90,3 +90,23 @@ def on_grid(polynomial: PolynomialPotential, x: ArrayLike) -> ControlledPotentia
     x = np.asarray(x, dtype=np.float64)
     powers = np.vander(x.ravel(), polynomial.base.size, increasing=True)
     return controlled_potential(x, powers @ polynomial.base, polynomial.observables @ powers.T)
+
+
+def confining_grid(polynomial: PolynomialPotential, controls: ArrayLike, cells: int, rise: float = 30.0) -> Array:
+    """The uniform grid (cells,) at whose ends the potential has risen by `rise` or more at each of the controls (c, m).
+
+    A density there is $e^{-30}$ of its maximum by default. Raises ValueError for a potential that does not confine, for
+    fewer than 3 cells, or a rise that is not positive.
+    """
+    if cells < 3 or not rise > 0:
+        raise ValueError(f"expected at least 3 cells and a positive rise, got {cells!r} and {rise!r}")
+    ends = []
+    values = np.asarray(controls, dtype=np.float64)
+    for control in values.reshape(-1, len(polynomial.observables)):
+        check_confining(polynomial, control)
+        energy = np.polynomial.Polynomial(coefficients(polynomial, control).ravel()).trim()
+        turning = energy.deriv().roots()
+        lowest = energy(turning[np.abs(turning.imag) < 1e-9].real).min()
+        crossings = (energy - lowest - rise).roots()
+        ends.append(crossings[np.abs(crossings.imag) < 1e-9].real)
+    return np.linspace(min(e.min() for e in ends), max(e.max() for e in ends), cells)

@@ -225,8 +225,9 @@ def excess_work_and_gradient(task: Drive, protocol: ArrayLike) -> tuple[float, A
 
 
 def dissipation_rate(system: ControlledPotential, states: Array, protocol: ArrayLike) -> Array:
-    r"""Entropy production $\sum_i (r_ip_i - q_ip_{i+1})\ln\frac{r_ip_i}{q_ip_{i+1}}$ of states (K, n) at controls (K, m).
+    r"""Entropy production $\sum_i (r_ip_i - q_ip_{i+1})\ln\frac{r_ip_i}{q_ip_{i+1}}$, shape (K,).
 
+    For states (K, n) at controls (K, m).
     In the continuum $\int\rho v^2dx$ with the velocity $v = -\partial_x(U_\lambda + \ln\rho)$. Where the probability
     has underflowed to zero nothing flows.
     """
