@@ -30,11 +30,9 @@ def by_torch(network, flat, labels):
     """The loss of one network written anew, for autograd."""
     a, start = torch.tensor(network.inputs), 0
     for depth, (n, m) in enumerate(zip(network.sizes[:-1], network.sizes[1:])):
-        a = a @ flat[start : start + m * n].reshape(m, n).T
-        start += m * n
-        if network.biases:
-            a = a + flat[start : start + m]
-            start += m
+        matrix = flat[start : start + m * (n + network.biases)].reshape(m, -1)
+        start += matrix.numel()
+        a = a @ matrix[:, :n].T + (matrix[:, n] if network.biases else 0)
         last = depth == len(network.sizes) - 2
         if (network.output if last else network.activation) == "swish":
             a = torch.nn.functional.silu(a)
@@ -102,9 +100,9 @@ def test_parameter_counts_of_the_paper():
 
 def test_starts_are_unit_vectors_into_each_unit():
     _network, theta, _, _ = make("autoencoder")
-    first = theta[:, :18].reshape(3, 3, 6)
-    np.testing.assert_allclose(np.linalg.norm(first, axis=2), 1)
-    np.testing.assert_array_equal(theta[:, 18:21], 0.01)
+    first = theta[:, :21].reshape(3, 3, 7)
+    np.testing.assert_allclose(np.linalg.norm(first[..., :6], axis=2), 1)
+    np.testing.assert_array_equal(first[..., 6], 0.01)
 
 
 def test_the_origin_of_a_network_with_three_layers_is_flat_at_the_loss_of_guessing():

@@ -10,8 +10,8 @@ forward and the backward pass along the vector (Pearlmutter's R-operator): exact
 and the Hessian is never formed.
 
 :class:`SwishNetwork` is a landscape in the sense of :mod:`replica.landscapes`: ``theta`` has shape
-``(n_points, n_parameters)``, one network a row. The layers' weights and biases follow one another,
-$W_1,b_1,W_2,b_2,\dots$, each matrix row by row.
+``(n_points, n_parameters)``, one network a row. The layers' matrices $(W_l\;b_l)$, the biases their last column,
+follow one another, each row by row.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ BATCH = {"cpu": 200_000, "cuda": 50_000_000}
 class _Layer(NamedTuple):
     """What the derivatives need of one layer at one parameter vector (leading axis: points)."""
 
-    weights: Any
-    below: Any  # activations of the layer below, (samples, in) or (points, samples, in)
+    weights: Any  # without the biases
+    below: Any  # activations of the layer below and a column of ones, ([points,] samples, in + 1)
     slope: Any  # phi'(h), None where the layer is linear
     bend: Any  # phi''(h)
     value: Any  # phi(h)
@@ -88,8 +88,9 @@ class SwishNetwork:
         self.inputs = _as_data(inputs, self.sizes[0], "inputs")
         self.targets = self._as_targets(targets)
         self.n_samples = len(self.inputs)
-        self.n_parameters = sum(m * n + self.biases * m for n, m in pairwise(self.sizes))
-        self._x, self._y = self._to_device(self.inputs), self._to_device(self.targets)
+        self.n_parameters = sum(m * (n + self.biases) for n, m in pairwise(self.sizes))
+        self._x = self._with_ones(self._to_device(self.inputs))
+        self._y = self._to_device(self.targets)
         self._last: tuple[Array, Any] | None = None
 
     # ---- the landscape ------------------------------------------------------------------------------------------
@@ -109,7 +110,9 @@ class SwishNetwork:
         result = (2 * self.l2 / self.n_parameters) * theta
         for rows, samples in self._batches(len(theta)):
             layers = self._forward(self._split(theta[rows]), self._x[samples])
-            result[rows] += self._flatten(self._backward(layers, self._y[samples])[1], len(theta[rows]))
+            deltas, _ = self._backward(layers, self._y[samples])
+            slopes = [delta.swapaxes(-1, -2) @ layer.below for delta, layer in zip(deltas, layers)]
+            result[rows] += self._flatten(slopes) / self._scale
         return result
 
     def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
@@ -125,7 +128,7 @@ class SwishNetwork:
         for rows, samples in batches:
             passes = self._passes(theta[rows], samples, keep=len(batches) == 1)
             product = self._tangent(*passes, self._split(vectors[rows]))
-            result[rows] += self._flatten(product, len(theta[rows]))
+            result[rows] += self._flatten(product) / self._scale
         return result
 
     def predictions(self, theta: ArrayLike) -> Array:
@@ -142,37 +145,39 @@ class SwishNetwork:
             raise ValueError(f"n_points: expected at least 1; got {n_points}")
         parts = []
         for n, m in pairwise(self.sizes):
+            layer = np.full((n_points, m, n + self.biases), float(bias))
             weights = rng.standard_normal((n_points, m, n))
-            parts.append((weights / np.linalg.norm(weights, axis=2, keepdims=True)).reshape(n_points, -1))
-            if self.biases:
-                parts.append(np.full((n_points, m), bias))
+            layer[..., :n] = weights / np.linalg.norm(weights, axis=2, keepdims=True)
+            parts.append(layer.reshape(n_points, -1))
         return np.concatenate(parts, axis=1)
 
     # ---- passes -------------------------------------------------------------------------------------------------
+    # A layer's biases are the last column of its matrix, and the activations below carry a last column of ones, so
+    # that one product of matrices does for both. Derivatives are those of ``_scale`` times the cost's mean.
 
     @property
-    def _scale(self) -> int:
-        return self.n_samples * (self.sizes[-1] if self.cost == "mean-squared-error" else 1)
+    def _scale(self) -> float:
+        return self.n_samples * (self.sizes[-1] / 2 if self.cost == "mean-squared-error" else 1)
 
-    def _forward(self, parameters: list[tuple[Any, Any]], x: Any) -> list[_Layer]:
+    def _forward(self, matrices: list[Any], x: Any) -> list[_Layer]:
         layers, below = [], x
-        for depth, (weights, bias) in enumerate(parameters):
-            h = below @ weights.swapaxes(-1, -2)
-            if bias is not None:
-                h = h + bias[:, None, :]
-            if (self.output if depth == len(parameters) - 1 else self.activation) == "linear":
+        for depth, matrix in enumerate(matrices):
+            last = depth == len(matrices) - 1
+            h = below @ matrix.swapaxes(-1, -2)
+            if (self.output if last else self.activation) == "linear":
                 slope = bend = None
                 value = h
             else:
                 s = self._sigmoid(h)
-                value, rest = h * s, s * (1 - s)
-                slope, bend = s + h * rest, rest * (2 + h * (1 - 2 * s))
-            layers.append(_Layer(weights, below, slope, bend, value))
-            below = value
+                rest = s * (1 - s)
+                value, slope = h * s, s + h * rest
+                bend = rest * (2 + h * (1 - 2 * s))
+            layers.append(_Layer(matrix[..., : self.sizes[depth]], below, slope, bend, value))
+            below = value if last else self._with_ones(value)
         return layers
 
-    def _backward(self, layers: list[_Layer], y: Any) -> tuple[list[Any], list[tuple[Any, Any]], list[Any]]:
-        """Errors delta_l = dL/dh_l, the gradients of weights and biases, and the derivatives dL/da_l."""
+    def _backward(self, layers: list[_Layer], y: Any) -> tuple[list[Any], list[Any]]:
+        """The errors dL/dh_l and the derivatives dL/da_l of every layer."""
         deltas: list[Any] = [None] * len(layers)
         upstream: list[Any] = [None] * len(layers)
         flow = self._cost_slope(layers[-1].value, y)
@@ -181,64 +186,60 @@ class SwishNetwork:
             deltas[depth] = flow if layers[depth].slope is None else flow * layers[depth].slope
             if depth:
                 flow = deltas[depth] @ layers[depth].weights
-        grads = [(delta.swapaxes(-1, -2) @ layer.below, delta.sum(-2)) for delta, layer in zip(deltas, layers)]
-        return deltas, grads, upstream
+        return deltas, upstream
 
-    def _tangent(self, layers: list[_Layer], deltas: list[Any], upstream: list[Any], vectors: Any) -> Any:
+    def _tangent(self, layers: list[_Layer], deltas: list[Any], upstream: list[Any], vectors: list[Any]) -> list[Any]:
         """Derivative of the gradient along ``vectors``: both passes differentiated."""
         below_dots, h_dots, dot = [], [], None
-        for layer, (v_weights, v_bias) in zip(layers, vectors):
-            h_dot = layer.below @ v_weights.swapaxes(-1, -2)
+        for layer, vector in zip(layers, vectors):
+            h_dot = layer.below @ vector.swapaxes(-1, -2)
             if dot is not None:
-                h_dot = h_dot + dot @ layer.weights.swapaxes(-1, -2)
-            if v_bias is not None:
-                h_dot = h_dot + v_bias[:, None, :]
+                h_dot += dot @ layer.weights.swapaxes(-1, -2)
             below_dots.append(dot)
             h_dots.append(h_dot)
             dot = h_dot if layer.slope is None else layer.slope * h_dot
         flow = self._cost_bend(layers[-1].value, dot)
         products: list[Any] = [None] * len(layers)
         for depth in reversed(range(len(layers))):
-            layer = layers[depth]
+            layer, size = layers[depth], self.sizes[depth]
             delta_dot = flow
             if layer.slope is not None:
-                delta_dot = flow * layer.slope + upstream[depth] * layer.bend * h_dots[depth]
-            product = delta_dot.swapaxes(-1, -2) @ layer.below
+                delta_dot = flow * layer.slope
+                delta_dot += upstream[depth] * layer.bend * h_dots[depth]
+            products[depth] = delta_dot.swapaxes(-1, -2) @ layer.below
             if below_dots[depth] is not None:
-                product = product + deltas[depth].swapaxes(-1, -2) @ below_dots[depth]
-            products[depth] = (product, delta_dot.sum(-2))
+                products[depth][..., :size] += deltas[depth].swapaxes(-1, -2) @ below_dots[depth]
             if depth:
-                flow = delta_dot @ layer.weights + deltas[depth] @ vectors[depth][0]
+                flow = delta_dot @ layer.weights
+                flow += deltas[depth] @ vectors[depth][..., :size]
         return products
 
     def _passes(self, theta: Array, samples: slice, keep: bool) -> tuple[Any, Any, Any]:
         if keep and self._last is not None and np.array_equal(self._last[0], theta):
             return self._last[1]
         layers = self._forward(self._split(theta), self._x[samples])
-        deltas, _, upstream = self._backward(layers, self._y[samples])
+        passes = (layers, *self._backward(layers, self._y[samples]))
         if keep:
-            self._last = (theta.copy(), (layers, deltas, upstream))
-        return layers, deltas, upstream
+            self._last = (theta.copy(), passes)
+        return passes
 
     # ---- cost ---------------------------------------------------------------------------------------------------
 
     def _cost_sum(self, output: Any, y: Any) -> Any:
         if self.cost == "mean-squared-error":
-            return ((output - y) ** 2).sum((-1, -2))
+            return ((output - y) ** 2).sum((-1, -2)) / 2
         return (self._logsumexp(output) - (output * y).sum(-1)).sum(-1)
 
     def _cost_slope(self, output: Any, y: Any) -> Any:
-        if self.cost == "mean-squared-error":
-            return (output - y) * (2 / self._scale)
-        return (self._softmax(output) - y) / self._scale
+        return (output if self.cost == "mean-squared-error" else self._softmax(output)) - y
 
     def _cost_bend(self, output: Any, dot: Any) -> Any:
         """Second derivative of the cost applied to a change ``dot`` of the outputs."""
         if self.cost == "mean-squared-error":
-            return dot * (2 / self._scale)
+            return dot
         p = self._softmax(output)
         pushed = p * dot
-        return (pushed - p * pushed.sum(-1)[..., None]) / self._scale
+        return pushed - p * pushed.sum(-1)[..., None]
 
     def _softmax(self, output: Any) -> Any:
         return self._exp(output - self._logsumexp(output)[..., None])
@@ -264,23 +265,25 @@ class SwishNetwork:
     def _logsumexp(self, h: Any) -> Any:
         return logsumexp(h, axis=-1) if self.device == "cpu" else h.logsumexp(-1)
 
-    def _split(self, theta: Array) -> list[tuple[Any, Any]]:
+    def _with_ones(self, values: Any) -> Any:
+        if not self.biases:
+            return values
+        shape = (*values.shape[:-1], values.shape[-1] + 1)
+        wide = np.ones(shape) if self.device == "cpu" else values.new_ones(shape)
+        wide[..., :-1] = values
+        return wide
+
+    def _split(self, theta: Array) -> list[Any]:
+        """The matrices of the layers, (points, out, in + 1)."""
         flat, parts, start = self._to_device(theta), [], 0
         for n, m in pairwise(self.sizes):
-            weights = flat[:, start : start + m * n].reshape(-1, m, n)
-            start += m * n
-            bias = flat[:, start : start + m] if self.biases else None
-            start += m * self.biases
-            parts.append((weights, bias))
+            size = m * (n + self.biases)
+            parts.append(flat[:, start : start + size].reshape(len(theta), m, n + self.biases))
+            start += size
         return parts
 
-    def _flatten(self, parts: list[tuple[Any, Any]], n_points: int) -> Array:
-        columns = []
-        for weights, bias in parts:
-            columns.append(self._to_numpy(weights).reshape(n_points, -1))
-            if self.biases:
-                columns.append(self._to_numpy(bias))
-        return np.concatenate(columns, axis=1)
+    def _flatten(self, matrices: list[Any]) -> Array:
+        return np.concatenate([self._to_numpy(matrix).reshape(len(matrix), -1) for matrix in matrices], axis=1)
 
     def _batches(self, n_points: int) -> list[tuple[slice, slice]]:
         """Blocks of points and samples that keep the temporary arrays below ``BATCH``."""
