@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.landscapes.finders import Landscape
+from replica.landscapes.search import Landscape
 
 Array = NDArray[np.float64]
 

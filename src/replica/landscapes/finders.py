@@ -8,10 +8,6 @@ meets NaN, stops where it is and costs nothing more; the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,94 +18,24 @@ from replica.landscapes.krylov import (
     shifted_directions,
 )
 from replica.landscapes.line_search import backtrack
+from replica.landscapes.search import Landscape, Move, Search, SearchStop, run_search, squared_gradient
+
+__all__ = [
+    "DAMPING",
+    "Landscape",
+    "Search",
+    "SearchStop",
+    "gradient_norm_minimisation",
+    "newton_mr",
+    "newton_tr",
+    "saddle_free_newton",
+]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 #: Damping constants of damped and saddle-free Newton, as in the authors' scripts: 100, 10, ..., 1e-7.
 DAMPING = tuple(10.0**e for e in range(2, -8, -1))
-
-
-class Landscape(Protocol):
-    """What a search needs to know about a loss."""
-
-    n_parameters: int
-
-    def loss(self, theta: Array) -> Array:
-        """Losses (n,) of points (n, n_parameters)."""
-        ...
-
-    def gradient(self, theta: Array) -> Array:
-        """Gradients (n, n_parameters)."""
-        ...
-
-    def hessian_product(self, theta: Array, vectors: Array) -> Array:
-        """The Hessian of each point times that point's vector, (n, n_parameters)."""
-        ...
-
-
-class SearchStop(IntEnum):
-    """Why a point's search ended."""
-
-    #: All steps were made.
-    STEPS = 0
-    #: No step along the direction lowers the merit, or the step is lost in rounding.
-    NO_DECREASE = 1
-    #: Loss, gradient or Hessian product is not finite; the point stays at its last finite place.
-    NOT_FINITE = 2
-    #: The squared gradient norm fell below the cut-off.
-    CUTOFF = 3
-
-
-class Search(NamedTuple):
-    r"""What a search found, for n starts.
-
-    Attributes
-    ----------
-    theta : (n, d), where each point ended.
-    squared_gradient_norms : (n_steps + 1, n), :math:`s` at the start and after each step; a point that has stopped
-        keeps its last value.
-    losses : (n_steps + 1, n), likewise.
-    relative_residuals : (n_steps, n), :math:`r` of the direction taken, see :mod:`replica.landscapes.krylov`; NaN after
-        a point has stopped and for methods that do not measure it.
-    cokernel_residuals : (n_steps, n), :math:`r_H`, likewise.
-    krylov_stops : (n_steps, n), the :class:`~replica.landscapes.krylov.KrylovStop` of each direction, 0 likewise.
-    stops : (n,), the :class:`SearchStop` of each point.
-    steps : (n,), steps made.
-    hessian_products : (n,), Hessian-vector products used.
-    gradients : (n,), gradients used.
-    path : (n_steps + 1, n, d), all iterates, or None where ``keep_path`` was not asked for.
-    """
-
-    theta: Array
-    squared_gradient_norms: Array
-    losses: Array
-    relative_residuals: Array
-    cokernel_residuals: Array
-    krylov_stops: Indices
-    stops: Indices
-    steps: Indices
-    hessian_products: Indices
-    gradients: Indices
-    path: Array | None
-
-
-class _Move(NamedTuple):
-    """One step of m active points; ``moved`` is false where no step was found, ``finite`` where NaN was met."""
-
-    theta: Array
-    squared: Array
-    gradient: Array
-    moved: NDArray[np.bool_]
-    finite: NDArray[np.bool_]
-    products: Any
-    gradients: Any
-    r: Any = np.nan
-    r_h: Any = np.nan
-    krylov_stop: Any = 0
-
-
-_Advance = Callable[[Array, Array, Array, Indices], _Move]
 
 
 def newton_mr(
@@ -178,14 +104,14 @@ def newton_mr(
         raise ValueError(f"pure must lie between 0 and 1, or be None; got {pure!r}")
     lengths = np.full(_count(start), float(step))
 
-    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> _Move:
+    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> Move:
         found = minimum_residual_direction(
             lambda vectors, rows: landscape.hessian_product(theta[rows], vectors),
             gradient, max_iterations, tolerance, condition_limit, norm_limit,
         )  # fmt: skip
         finite = found.stop != KrylovStop.NOT_FINITE
         slope = np.where(finite, found.slope, 0.0)
-        evaluate = _squared_gradient(landscape)
+        evaluate = squared_gradient(landscape)
         first = np.where(finite, lengths[points], 0.0)
         evaluations = np.zeros(len(theta), dtype=np.int64)
         if pure is not None:
@@ -197,12 +123,12 @@ def newton_mr(
         took = backtrack(evaluate, theta, squared, gradient, found.direction, 2 * sufficient * slope, first, shrink)
         moved = took.length > 0
         lengths[points[moved]] = np.minimum(1.0, took.length[moved] / shrink)
-        return _Move(
+        return Move(
             took.theta, took.merit, took.gradient, moved, finite, found.products, evaluations + took.evaluations,
             found.relative_residual, found.cokernel_residual, found.stop,
         )  # fmt: skip
 
-    return _search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "Newton-MR")
+    return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "Newton-MR")
 
 
 def newton_tr(
@@ -239,14 +165,14 @@ def newton_tr(
     """
     _check_step(step)
 
-    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> _Move:
+    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> Move:
         found = shifted_directions(
             lambda vectors, rows: landscape.hessian_product(theta[rows], vectors),
             gradient, damping, max_iterations, condition_limit,
         )  # fmt: skip
         return _best_candidate(landscape, theta, squared, gradient, squared, step * found.direction, found.products)
 
-    return _search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "damped Newton")
+    return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "damped Newton")
 
 
 def saddle_free_newton(
@@ -271,7 +197,7 @@ def saddle_free_newton(
     """
     _check_step(step)
 
-    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> _Move:
+    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> Move:
         found = saddle_free_directions(
             lambda vectors, rows: landscape.hessian_product(theta[rows], vectors), gradient, damping, max_iterations
         )
@@ -280,7 +206,7 @@ def saddle_free_newton(
             landscape, theta, squared, gradient, loss, step * found.direction, found.products, by_loss=True
         )
 
-    return _search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "saddle-free Newton")
+    return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "saddle-free Newton")
 
 
 def gradient_norm_minimisation(
@@ -322,7 +248,7 @@ def gradient_norm_minimisation(
         raise ValueError(f"curvature must lie between 0 and 1, or be None; got {curvature!r}")
     lengths = np.full(_count(start), float(step))
 
-    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> _Move:
+    def advance(theta: Array, squared: Array, gradient: Array, points: Indices) -> Move:
         u = -landscape.hessian_product(theta, gradient)
         finite = np.isfinite(u).all(axis=1)
         u[~finite] = 0.0
@@ -335,14 +261,14 @@ def gradient_norm_minimisation(
             return -(u[rows] * turned).sum(axis=1) <= curvature * size[rows]
 
         took = backtrack(
-            _squared_gradient(landscape), theta, squared, gradient, u, -2 * sufficient * size,
+            squared_gradient(landscape), theta, squared, gradient, u, -2 * sufficient * size,
             np.where(finite, lengths[points], 0.0), shrink, None if curvature is None else accept,
         )  # fmt: skip
         moved = took.length > 0
         lengths[points[moved]] = took.length[moved] / shrink
-        return _Move(took.theta, took.merit, took.gradient, moved, finite, products, took.evaluations)
+        return Move(took.theta, took.merit, took.gradient, moved, finite, products, took.evaluations)
 
-    return _search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "gradient-norm minimisation")
+    return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "gradient-norm minimisation")
 
 
 def _best_candidate(
@@ -354,7 +280,7 @@ def _best_candidate(
     moves: Array,
     products: Indices,
     by_loss: bool = False,
-) -> _Move:
+) -> Move:
     """The candidate ``theta + moves[c]`` of smallest merit, where one is smaller than the present merit."""
     count, n, d = moves.shape
     at = (theta + moves).reshape(count * n, d)
@@ -365,94 +291,12 @@ def _best_candidate(
     best, rows = np.argmin(values, axis=0), np.arange(n)
     moved = values[best, rows] < merit
     place = moved[:, None]
-    return _Move(
+    return Move(
         np.where(place, at.reshape(count, n, d)[best, rows], theta),
         np.where(moved, norms[best, rows], squared),
         np.where(place, slopes[best, rows], gradient),
         moved, np.isfinite(values).any(axis=0), products, count,
     )  # fmt: skip
-
-
-def _squared_gradient(landscape: Landscape) -> Callable[[Array, Indices], tuple[Array, Array]]:
-    def evaluate(theta: Array, points: Indices) -> tuple[Array, Array]:
-        gradient = np.asarray(landscape.gradient(theta), dtype=np.float64)
-        return (gradient * gradient).sum(axis=1), gradient
-
-    return evaluate
-
-
-def _search(
-    landscape: Landscape,
-    start: ArrayLike,
-    n_steps: int,
-    advance: _Advance,
-    cutoff: float,
-    keep_path: bool,
-    progress: bool,
-    name: str,
-) -> Search:
-    """The loop that all methods share: records, and points that stop."""
-    theta = np.array(start, dtype=np.float64)
-    if theta.ndim != 2 or theta.shape[1] != landscape.n_parameters:
-        raise ValueError(f"start must have shape (n_starts, {landscape.n_parameters}), got {theta.shape}")
-    if not np.isfinite(theta).all():
-        bad = np.flatnonzero(~np.isfinite(theta).all(axis=1))
-        raise ValueError(f"start must be finite; {bad.size} of {len(theta)} points are not (the first is {bad[0]})")
-    if int(n_steps) != n_steps or n_steps < 1:
-        raise ValueError(f"n_steps must be a whole number of at least 1, got {n_steps!r}")
-    if not cutoff >= 0:
-        raise ValueError(f"cutoff must not be negative, got {cutoff!r}")
-    n, n_steps = len(theta), int(n_steps)
-    squared, gradient = _squared_gradient(landscape)(theta, np.arange(n))
-    norms, losses = np.empty((n_steps + 1, n)), np.empty((n_steps + 1, n))
-    residuals = np.full((2, n_steps, n), np.nan)
-    krylov_stops = np.zeros((n_steps, n), dtype=np.int64)
-    stops, steps, products = np.zeros((3, n), dtype=np.int64)
-    gradients = np.ones(n, dtype=np.int64)
-    path = np.empty((n_steps + 1, n, theta.shape[1])) if keep_path else None
-    norms[0], losses[0] = squared, landscape.loss(theta)
-    stops[~np.isfinite(squared)] = SearchStop.NOT_FINITE
-    active = np.flatnonzero(np.isfinite(squared))
-    if path is not None:
-        path[0] = theta
-    for t in _steps(n_steps, progress, name):
-        below = squared[active] < cutoff
-        stops[active[below]] = SearchStop.CUTOFF
-        active = active[~below]
-        if active.size == 0:
-            for record in (norms, losses) if path is None else (norms, losses, path):
-                record[t + 1 :] = record[t]
-            break
-        move = advance(theta[active], squared[active], gradient[active], active)
-        products[active] += move.products
-        gradients[active] += move.gradients
-        residuals[0, t, active], residuals[1, t, active] = move.r, move.r_h
-        krylov_stops[t, active] = move.krylov_stop
-        # a step too short to change the point repeats for ever
-        moved = move.moved & (move.theta != theta[active]).any(axis=1)
-        stops[active[~moved]] = SearchStop.NO_DECREASE
-        stops[active[~move.finite]] = SearchStop.NOT_FINITE
-        moved &= move.finite
-        active = active[moved]
-        theta[active], squared[active], gradient[active] = move.theta[moved], move.squared[moved], move.gradient[moved]
-        steps[active] += 1
-        norms[t + 1], losses[t + 1] = squared, losses[t]
-        if active.size:
-            losses[t + 1, active] = landscape.loss(theta[active])
-        if path is not None:
-            path[t + 1] = theta
-    stops[active[squared[active] < cutoff]] = SearchStop.CUTOFF
-    return Search(
-        theta, norms, losses, residuals[0], residuals[1], krylov_stops, stops, steps, products, gradients, path
-    )
-
-
-def _steps(n_steps: int, progress: bool, name: str) -> Any:
-    if not progress:
-        return range(n_steps)
-    from tqdm import tqdm
-
-    return tqdm(range(n_steps), desc=name)
 
 
 def _count(start: ArrayLike) -> int:
