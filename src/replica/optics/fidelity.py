@@ -40,7 +40,7 @@ def unitary_fidelity(perfect: ArrayLike, devices: ArrayLike) -> Float:
 
 
 def effective_depth(meshes: Mesh | Sequence[Mesh]) -> float:
-    r""":math:`L_{\rm eff}=2\,\#\mathrm{MZI}/N`: the number of full layers. N - 1 for a grid, :math:`\log_2N` for an FFT."""
+    r""":math:`L_{\rm eff}=2\,\#\mathrm{MZI}/N`: full layers. N - 1 in a grid, :math:`\log_2N` in an FFT."""
     stack = as_stack(meshes)
     return 2 * sum(mesh.mzis for mesh in stack) / stack[0].modes
 

@@ -1,8 +1,8 @@
 r"""Complex-valued networks of optical layers, perfect and imperfect.
 
 A layer is :math:`x\mapsto U\,\beta\,\mathrm{diag}(\sin\frac{\vartheta_k}2)\,V^\dagger x`: a mesh, a row of
-attenuators with a common gain, another mesh. Between layers a saturable absorber acts on the modulus (:func:`mod_softplus`); at the end
-the intensities of the output modes are the logits.
+attenuators with a common gain, another mesh. Between layers a saturable absorber acts on the modulus
+(:func:`mod_softplus`); at the end the intensities of the output modes are the logits.
 """
 
 from __future__ import annotations
