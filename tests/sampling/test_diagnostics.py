@@ -9,11 +9,13 @@ from replica.sampling.diagnostics import (
     autocorrelation,
     autocovariance,
     crossing,
+    effective_sample_size,
     gradient_evaluations,
     jackknife,
     mixing_summary,
     transition_fractions,
 )
+from replica.sampling.look_ahead import look_ahead_costs
 
 
 @settings(max_examples=30, deadline=None)
@@ -59,8 +61,9 @@ def test_crossing_interpolates_and_says_when_it_is_not_reached():
 def test_gradients_count_the_look_ahead_and_the_flips():
     counts = np.array([[1, 1], [6, 5], [2, 2], [1, 2]])  # of 20 steps: 2 flips, 11 L, 4 L^2, 3 L^3
     np.testing.assert_allclose(transition_fractions(counts), [0.1, 0.55, 0.2, 0.15])
-    assert gradient_evaluations(counts, 10) == pytest.approx(10 * (2 * 3 + 11 + 4 * 2 + 3 * 3) / 20)
-    assert gradient_evaluations(np.array([[3], [7]]), 10) == 10.0
+    by_hand = 10 * (2 * 3 + 11 + 4 * 2 + 3 * 3) / 20
+    assert gradient_evaluations(counts, look_ahead_costs(10, 3)) == pytest.approx(by_hand)
+    assert gradient_evaluations(np.array([[3], [7]]), look_ahead_costs(10, 1)) == 10.0
 
 
 def test_jackknife_of_a_mean_is_the_standard_error():
@@ -92,7 +95,7 @@ def test_mixing_summary_of_an_autoregressive_process():
         x[t] = 0.9 * x[t - 1] + np.sqrt(0.19) * rng.standard_normal(200)
     accepted = rng.binomial(2000, 0.8, 200)
     counts = np.stack([2000 - accepted, accepted])
-    got = mixing_summary(autocovariance(x[::2], 20), counts, 10, spacing=2)
+    got = mixing_summary(autocovariance(x[::2], 20), counts, look_ahead_costs(10, 1), spacing=2)
     assert got.gradients == 10.0
     assert got.gradients_se == 0.0
     assert abs(got.fractions[1] - 0.8) < 4 * got.fractions_se[1]
@@ -105,9 +108,30 @@ def test_mixing_summary_of_an_autoregressive_process():
     rho, rho_se = jackknife(lambda chains: autocorrelation(cov[:, chains]), 200, 10)
     np.testing.assert_allclose(got.autocorrelation, rho, rtol=1e-12)
     np.testing.assert_allclose(got.autocorrelation_se, rho_se, rtol=1e-9, atol=1e-15)
-    far = mixing_summary(autocovariance(x, 3), counts, 10)
+    far = mixing_summary(autocovariance(x, 3), counts, [10, 10])
     assert np.isnan(far.mixing)
     assert np.isnan(far.mixing_se)
+
+
+def test_process_time_rescales_the_cost():
+    """Ten jumps in twenty units of time at 3 gradients a jump: 1.5 gradients per unit of time."""
+    counts = np.array([[2, 2], [8, 8]])
+    summary = mixing_summary(
+        np.array([[1.0, 1.0], [0.0, 0.0]]), counts, [3, 3], spacing=4.0, n_batches=2, elapsed=np.array([20.0, 20.0])
+    )
+    assert summary.gradients == pytest.approx(1.5)
+    assert summary.mixing == pytest.approx(0.5 * 4.0 * 1.5)
+
+
+def test_effective_sample_size_of_an_autoregressive_process():
+    """N (1 - m) / (1 + m) for memory m per step; sampling error of a few per cent with 100 chains of 1000 steps."""
+    rng, memory = np.random.default_rng(6), 0.8
+    x = np.empty((1000, 2, 100))
+    x[0] = rng.standard_normal((2, 100))
+    for t in range(1, 1000):
+        x[t] = memory * x[t - 1] + np.sqrt(1 - memory**2) * rng.standard_normal((2, 100))
+    np.testing.assert_allclose(effective_sample_size(x), 1e5 * 0.2 / 1.8, rtol=0.1)
+    assert effective_sample_size(x, "tail").shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +146,16 @@ def test_mixing_summary_of_an_autoregressive_process():
         (lambda: crossing(np.array([1.0, 0.4]), 0.5, 0.0), "spacing must be positive"),
         (lambda: crossing(np.array([1.0, np.nan]), 0.5), "must not hold NaN"),
         (lambda: crossing(np.array([0.4, 0.3]), 0.5), "must start above"),
-        (lambda: transition_fractions(np.zeros((2, 3))), "at least one transition"),
-        (lambda: gradient_evaluations(np.ones((2, 3)), 0), "n_leapfrog"),
-        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 3)), 10), "must have the same chains"),
-        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 4)), 10, n_batches=5), "n_batches must lie"),
+        (lambda: transition_fractions(np.zeros((2, 3))), "at least one move"),
+        (lambda: gradient_evaluations(np.ones((2, 3)), [1]), "move_costs must be 2 numbers"),
+        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 3)), [1, 1]), "must have the same chains"),
+        (lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 4)), [1, 1], n_batches=5), "n_batches must lie"),
+        (
+            lambda: mixing_summary(np.ones((5, 4)), np.ones((2, 4)), [1, 1], n_batches=2, elapsed=np.zeros(4)),
+            "elapsed must be one positive time",
+        ),
+        (lambda: effective_sample_size(np.ones((3, 2, 2))), "T at least 4"),
+        (lambda: effective_sample_size(np.full((9, 2, 2), np.nan)), "must be finite"),
         (lambda: jackknife(np.mean, 10, 1), "n_batches must lie"),
         (lambda: jackknife(np.mean, 10, 11), "n_batches must lie"),
     ],

@@ -12,6 +12,7 @@ from replica.sampling.leapfrog import flip_momentum, hamiltonian, leapfrog_traje
 from replica.sampling.look_ahead import (
     LookAheadHMC,
     beta_from_alpha,
+    look_ahead_costs,
     look_ahead_step,
     lookahead_cumulative,
     lookahead_cumulative_recursive,
@@ -184,7 +185,7 @@ def test_look_ahead_beats_hmc_on_the_rough_well_per_gradient():
     rho = {}
     for n_lookahead in (1, 4):
         run = run_chains(LookAheadHMC(target, 1.0, 10, n_lookahead, 0.1), target.sample(100, rng), 800, rng)
-        lag = round(2500 / gradient_evaluations(run.move_counts, 10))
+        lag = round(2500 / gradient_evaluations(run.move_counts, look_ahead_costs(10, n_lookahead)))
         rho[n_lookahead] = autocorrelation(autocovariance(run.positions, lag))[lag]
     assert rho[1] > 0.6
     assert rho[4] < 0.4

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import t as student_t
 
-from replica.sampling.targets import AnisotropicGaussian, RoughWell
+from replica.sampling.targets import AnisotropicGaussian, DiagonalGaussian, RoughWell, StudentTProduct
 
-TARGETS = [AnisotropicGaussian(2), AnisotropicGaussian(7, 2.0), RoughWell(), RoughWell(3, 20.0, 5.0)]
+WEIGHTS = np.array([[1.0, 0.5, 0.0], [-1.0, 2.0, 0.3], [0.2, 0.1, 1.5]])
+TARGETS = [
+    AnisotropicGaussian(2),
+    AnisotropicGaussian(7, 2.0),
+    DiagonalGaussian([1.0, 0.25]),
+    RoughWell(),
+    RoughWell(3, 20.0, 5.0),
+    StudentTProduct([2.1, 3.0, 4.1]),
+    StudentTProduct([2.1, 3.0, 9.0], WEIGHTS, [0.0, 1.0, -2.0]),
+]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=repr)
@@ -62,6 +72,37 @@ def test_rough_well_samples_are_exact():
     assert (x**2).mean() == pytest.approx(1e4, rel=4 * np.sqrt(2 / x.size))
 
 
+def test_chosen_precisions_equal_the_log_spaced_ones():
+    x = np.random.default_rng(4).normal(size=(3, 5))
+    spaced, chosen = AnisotropicGaussian(3, 2.0), DiagonalGaussian([0.01, 0.1, 1.0])
+    np.testing.assert_allclose(chosen.energy(x), spaced.energy(x))
+    np.testing.assert_allclose(chosen.variances(), spaced.variances())
+    assert chosen.n_dims == 3
+
+
+def test_each_expert_is_a_scaled_student_t():
+    """exp(-E) of one expert against scipy's density of sqrt(nu) t, up to a constant; the variance by quadrature."""
+    for nu in (2.5, 3.7):
+        target, y = StudentTProduct([nu]), np.linspace(-9, 9, 40)
+        log_density = student_t.logpdf(y / np.sqrt(nu), nu)
+        difference = log_density + target.energy(y[None])
+        np.testing.assert_allclose(difference, difference[0], rtol=1e-12)
+        weight = lambda y, target=target: float(np.exp(-target.energy(np.array([[y]]))[0]))  # noqa: E731
+        variance = quad(lambda y, weight=weight: y**2 * weight(y), 0, np.inf, limit=500)[0] / quad(weight, 0, np.inf)[0]
+        assert target.expert_variances()[0] == pytest.approx(variance, rel=1e-3)
+
+
+def test_samples_of_the_product_are_exact():
+    """Quartiles of every expert (variances converge too slowly): standard error sqrt(3)/4 / (sqrt(n) density)."""
+    nu, n = np.array([2.1, 3.0, 9.0]), 40_000
+    bias = np.array([0.0, 1.0, -2.0])
+    x = StudentTProduct(nu, WEIGHTS, bias).sample(n, np.random.default_rng(5))
+    y = WEIGHTS @ x + bias[:, None]
+    inside = (np.abs(y) < np.sqrt(nu)[:, None] * student_t.ppf(0.75, nu)[:, None]).mean(axis=1)
+    np.testing.assert_allclose(inside, 0.5, atol=4 * 0.5 / np.sqrt(n))
+    assert StudentTProduct([1.5]).expert_variances()[0] == np.inf
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -72,6 +113,14 @@ def test_rough_well_samples_are_exact():
         (lambda: RoughWell(2, period=np.inf), "period must be a positive"),
         (lambda: RoughWell().energy(np.zeros((3, 4))), "positions must have shape"),
         (lambda: AnisotropicGaussian(2).energy(np.zeros(2)), "positions must have shape"),
+        (lambda: DiagonalGaussian([1.0, 0.0]), "precisions must be"),
+        (lambda: DiagonalGaussian(2.0), "precisions must be"),
+        (lambda: StudentTProduct([2.0, -1.0]), "nu must be"),
+        (lambda: StudentTProduct([2.0, 3.0], np.ones((3, 2))), "weights must have shape"),
+        (lambda: StudentTProduct([2.0, 3.0], np.ones((2, 2))), "full column rank"),
+        (lambda: StudentTProduct([2.0, 3.0], bias=[1.0]), "bias must be"),
+        (lambda: StudentTProduct([2.0, 3.0], [[1.0], [1.0]]).sample(3, None), "as many experts as dimensions"),
+        (lambda: StudentTProduct([2.0, 3.0], [[1.0], [1.0]]).expert_variances(), "as many experts as dimensions"),
         (lambda: RoughWell().sample(0, np.random.default_rng(0)), "n_chains"),
     ],
 )

@@ -2,7 +2,12 @@ r"""One interface for all samplers, and the loop that runs them: swap the sample
 
 A sampler has ``init(position, rng) -> state`` and ``step(state, rng) -> (state, Step)``, both free of side effects
 except on the generator; :func:`run_chains` calls the second again and again and keeps what a sample needs. Samplers of
-the package: `replica.sampling.look_ahead.LookAheadHMC` (ordinary HMC included).
+the package: `replica.sampling.look_ahead.LookAheadHMC` (ordinary HMC included),
+`replica.sampling.markov_jump.ControlHMC` and, in continuous time, `replica.sampling.markov_jump.MarkovJumpHMC`.
+
+In continuous time a position counts with the time for which it is held. `time_average` weighs with it, and
+`path_on_grid` reads the path at equal distances in time, after which ordinary statistics apply; in discrete time every
+position is held for one step, and both do what one expects.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import numpy as np
 
 from replica.sampling.leapfrog import check_count
 
-__all__ = ["ChainRun", "Diverged", "Sampler", "Step", "run_chains", "time_average"]
+__all__ = ["ChainRun", "Diverged", "Sampler", "Step", "path_on_grid", "run_chains", "time_average"]
 
 
 class Step(NamedTuple):
@@ -22,9 +27,12 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    position : ``(n_dims, n_chains)``, the positions that count.
-    duration : ``(n_chains,)``, the time for which each is held, or None in discrete time, where it is one.
-    move : ``(n_chains,)`` whole numbers, the kind of move made, as the sampler numbers them.
+    position : array ``(n_dims, n_chains)``
+        The positions that count.
+    duration : array ``(n_chains,)`` or None
+        The time for which each is held; None in discrete time, where it is one.
+    move : array ``(n_chains,)``
+        Whole numbers, the kind of move made, as the sampler numbers them.
     """
 
     position: np.ndarray
@@ -36,8 +44,8 @@ class Sampler(Protocol):
     """What :func:`run_chains` needs to know about a sampler."""
 
     @property
-    def n_moves(self) -> int:
-        """How many kinds of move there are."""
+    def move_costs(self) -> np.ndarray:
+        """Gradient evaluations that each kind of move costs, ``(n_moves,)``."""
         ...
 
     def init(self, position: np.ndarray, rng: np.random.Generator) -> Any:
@@ -54,27 +62,41 @@ class ChainRun(NamedTuple):
 
     Attributes
     ----------
-    positions : ``(n_steps // thin, n_dims, n_chains)``, those of every ``thin``-th step, in float32: enough for
-        correlations and histograms.
-    durations : ``(n_steps, n_chains)``, the time each was held, or None in discrete time.
-    move_counts : ``(n_moves, n_chains)``, how often each chain made each kind of move.
-    final : the last state, in float64, to continue from.
+    positions : array ``(n_steps // thin, n_dims, n_chains)``
+        Those of every ``thin``-th step, in float32: enough for correlations and histograms.
+    durations : array ``(n_steps, n_chains)`` or None
+        The time each was held; None in discrete time.
+    move_counts : array ``(n_moves, n_chains)``
+        How often each chain made each kind of move.
+    gradients : array ``(n_chains,)``
+        Gradient evaluations of each chain, without those of ``init``.
+    final : object
+        The last state, in float64, to continue from.
     """
 
     positions: np.ndarray
     durations: np.ndarray | None
     move_counts: np.ndarray
+    gradients: np.ndarray
     final: Any
+
+    @property
+    def elapsed(self) -> np.ndarray:
+        """Time that has passed for each chain, ``(n_chains,)``; in discrete time the number of steps."""
+        return self.move_counts.sum(axis=0) if self.durations is None else self.durations.sum(axis=0)
 
 
 class Diverged(ValueError):
-    """The energy became NaN, and the chains stopped.
+    """A trajectory reached an energy that is not a number (or chains got stuck), and all chains stopped.
 
     Attributes
     ----------
-    state : the state from which the step was tried.
-    chains : indices of the chains whose energy was NaN.
-    run : the `ChainRun` of all steps before, or None where the step was not made by :func:`run_chains`.
+    state : object
+        The state from which the step was tried.
+    chains : array
+        Indices of the chains concerned.
+    run : ChainRun or None
+        The run of all steps before; None where the step was not made by :func:`run_chains`.
     """
 
     def __init__(self, message: str, state: Any, chains: np.ndarray) -> None:
@@ -96,22 +118,30 @@ def run_chains(
 
     Parameters
     ----------
-    sampler : see `Sampler`.
-    start : ``(n_dims, n_chains)`` initial positions.
-    n_steps : number of steps.
-    rng : source of all random numbers.
-    thin : keep the positions of every ``thin``-th step. A sampler in continuous time allows 1 only, because its
-        positions count with the time for which they are held.
-    progress : show a bar.
+    sampler : Sampler
+        Any object with ``init``, ``step`` and ``move_costs``.
+    start : array ``(n_dims, n_chains)``
+        Initial positions.
+    n_steps : int
+        Number of steps (in continuous time: of jumps).
+    rng : numpy.random.Generator
+        Source of all random numbers.
+    thin : int
+        Keep the positions of every ``thin``-th step. A sampler in continuous time allows 1 only, because its positions
+        count with the time for which they are held.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
-    `ChainRun`.
+    ChainRun
 
     Raises
     ------
-    ValueError : bad counts or start, or ``thin`` above 1 in continuous time.
-    Diverged : an energy is NaN; the exception holds the run up to there and the state that caused it.
+    ValueError
+        Bad counts or start, or ``thin`` above 1 in continuous time.
+    Diverged
+        An energy is NaN; the exception holds the run up to there and the state that caused it.
     """
     n_steps, thin = check_count(n_steps, "n_steps"), check_count(thin, "thin")
     if thin > n_steps:
@@ -120,12 +150,14 @@ def run_chains(
     n_dims, n_chains = np.shape(start)
     positions = np.empty((n_steps // thin, n_dims, n_chains), dtype=np.float32)
     durations: np.ndarray | None = None
-    counts = np.zeros(sampler.n_moves * n_chains, dtype=np.int64)
+    costs = np.asarray(sampler.move_costs)
+    counts = np.zeros(costs.size * n_chains, dtype=np.int64)
     chain = np.arange(n_chains)
 
     def so_far(done: int, last: Any) -> ChainRun:
         held = None if durations is None else durations[:done]
-        return ChainRun(positions[: done // thin], held, counts.reshape(sampler.n_moves, n_chains), last)
+        moves = counts.reshape(costs.size, n_chains)
+        return ChainRun(positions[: done // thin], held, moves, costs @ moves, last)
 
     for index in _steps(n_steps, progress):
         try:
@@ -158,17 +190,62 @@ def time_average(run: ChainRun, function: Callable[[np.ndarray], np.ndarray]) ->
 
     $$\bar f = \frac{\sum_i \tau_i f(x_i)}{\sum_i \tau_i} , \qquad \tau_i = 1 \text{ in discrete time.}$$
 
+    In continuous time a run is a fixed number of jumps rather than a fixed time, which biases this ratio by a term of
+    order one over the number of jumps, well below its standard error.
+
     Parameters
     ----------
-    run : from :func:`run_chains`.
-    function : takes positions ``(n_kept, n_dims, n_chains)`` and returns ``(n_kept, ..., n_chains)``.
+    run : ChainRun
+        From :func:`run_chains`.
+    function : callable
+        Takes positions ``(n_kept, n_dims, n_chains)`` and returns ``(n_kept, ..., n_chains)``.
 
     Returns
     -------
-    ``(..., n_chains)``, float64; means and standard errors over chains follow from it.
+    array ``(..., n_chains)``
+        In float64; means and standard errors over chains follow from it.
     """
     values = np.asarray(function(run.positions.astype(np.float64)))
     if run.durations is None:
         return values.mean(axis=0)
     weights = run.durations / run.durations.sum(axis=0)
     return np.einsum("t...b,tb->...b", values, weights)
+
+
+def path_on_grid(run: ChainRun, spacing: float = 1.0) -> np.ndarray:
+    r"""Positions at the times $0, \Delta, 2\Delta, \dots$, for all chains up to the time that every chain has reached.
+
+    A path of piecewise constant positions read at equal distances is an ordinary sample: its autocorrelation, its
+    histogram and its effective size are those of the process in time. The chains are cut at a common time, because a
+    fixed number of jumps takes a different time in each.
+
+    Parameters
+    ----------
+    run : ChainRun
+        From :func:`run_chains`, with ``thin=1``.
+    spacing : float
+        $\Delta > 0$, in units of process time (in discrete time: of steps).
+
+    Returns
+    -------
+    array ``(n_times, n_dims, n_chains)``
+        In float32.
+
+    Raises
+    ------
+    ValueError
+        ``spacing`` not positive, longer than the run, or a thinned run.
+    """
+    n_steps = len(run.positions)
+    if run.move_counts[:, 0].sum() != n_steps:
+        raise ValueError(f"a path needs every position: expected thin = 1, came {n_steps} positions of more steps")
+    ends = np.cumsum(np.ones_like(run.positions[:, 0], np.float64) if run.durations is None else run.durations, axis=0)
+    horizon = float(ends[-1].min())
+    if not 0 < spacing < horizon:
+        raise ValueError(
+            f"spacing must lie between 0 and the time that all chains reached, {horizon:.4g}; got {spacing!r}"
+        )
+    times = spacing * np.arange(int(np.ceil(horizon / spacing)))
+    times = times[times < horizon]
+    index = np.stack([np.searchsorted(end, times, side="right") for end in ends.T], axis=1)
+    return np.take_along_axis(run.positions, index[:, None, :], axis=0)

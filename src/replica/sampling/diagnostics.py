@@ -15,6 +15,7 @@ __all__ = [
     "autocorrelation",
     "autocovariance",
     "crossing",
+    "effective_sample_size",
     "gradient_evaluations",
     "jackknife",
     "mixing_summary",
@@ -110,23 +111,67 @@ def crossing(rho: np.ndarray, level: float, spacing: float = 1.0) -> float:
     return float(spacing * (after - 1 + (high - level) / (high - low)))
 
 
-def transition_fractions(rung_counts: np.ndarray) -> np.ndarray:
-    r"""Fractions of $(F, L, \dots, L^K)$ over all chains: ``(K + 1, n_chains)`` counts to ``(K + 1,)``."""
-    counts = np.asarray(rung_counts, dtype=np.float64)
+def transition_fractions(move_counts: np.ndarray) -> np.ndarray:
+    r"""Fractions of all kinds of move over all chains: ``(n_moves, n_chains)`` counts to ``(n_moves,)``.
+
+    For Look Ahead HMC these are the fractions of $(F, L, \dots, L^K)$.
+    """
+    counts = np.asarray(move_counts, dtype=np.float64)
     if counts.ndim != 2 or not counts.sum() > 0:
-        raise ValueError("rung_counts must have shape (K + 1, n_chains) and hold at least one transition")
+        raise ValueError("move_counts must have shape (n_moves, n_chains) and hold at least one move")
     return counts.sum(axis=1) / counts.sum()
 
 
-def gradient_evaluations(rung_counts: np.ndarray, n_leapfrog: int) -> float:
-    """Mean gradient evaluations per step, look-ahead included: M times the rungs that were integrated.
+def gradient_evaluations(move_counts: np.ndarray, move_costs: np.ndarray) -> float:
+    """Mean gradient evaluations per step: the average of what each kind of move costs.
 
-    A chain that goes to rung a has integrated a trajectories, a chain that flips has integrated K.
+    Parameters
+    ----------
+    move_counts : array ``(n_moves, n_chains)``
+        From `replica.sampling.chains.run_chains`.
+    move_costs : array ``(n_moves,)``
+        The sampler's ``move_costs``.
     """
-    fractions = transition_fractions(rung_counts)
-    n_lookahead = fractions.size - 1
-    trajectories = fractions[0] * n_lookahead + fractions[1:] @ np.arange(1, n_lookahead + 1)
-    return float(check_count(n_leapfrog, "n_leapfrog") * trajectories)
+    fractions, costs = transition_fractions(move_counts), np.asarray(move_costs, dtype=np.float64)
+    if costs.shape != fractions.shape or not (costs >= 0).all():
+        raise ValueError(f"move_costs must be {fractions.size} numbers that are not negative, got {move_costs!r}")
+    return float(fractions @ costs)
+
+
+def effective_sample_size(samples: np.ndarray, method: str = "mean") -> np.ndarray:
+    r"""Effective number of independent samples in all chains together, by ArviZ (split chains, rank of the variances).
+
+    In continuous time ``samples`` is the path on a grid (`replica.sampling.chains.path_on_grid`), never the bare
+    sequence of positions.
+
+    Parameters
+    ----------
+    samples : array ``(T, n_dims, n_chains)``
+        At least four times.
+    method : str
+        As in ``arviz_stats``: "mean" (for the mean of the samples), "bulk" (of their ranks), "tail", "sd", ...
+
+    Returns
+    -------
+    array ``(n_dims,)``
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, or samples that are not finite.
+    """
+    from arviz_stats.base import array_stats
+
+    samples = np.asarray(samples, dtype=np.float64)
+    if samples.ndim != 3 or samples.shape[0] < 4:
+        raise ValueError(f"samples must have shape (T, n_dims, n_chains) with T at least 4, got {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ValueError("samples must be finite; at least one is NaN or infinite")
+    arguments = {"prob": 0.9} if method == "tail" else {}
+    # one dimension at a time: ArviZ loops over them in any case, and wants chains before draws
+    each = (array_stats.ess(series.T, chain_axis=0, draw_axis=1, method=method, **arguments) for series in
+            samples.transpose(1, 0, 2))  # fmt: skip
+    return np.array([float(ess) for ess in each])
 
 
 def jackknife(
@@ -163,10 +208,17 @@ class MixingSummary(NamedTuple):
 
     Attributes
     ----------
-    fractions : ``(K + 1,)``, share of steps that flipped (entry 0) or went to rung a (entry a).
-    gradients : mean gradient evaluations per step, look-ahead included.
-    mixing : gradient evaluations until the autocorrelation has fallen to the level, NaN where it is not reached.
-    autocorrelation : ``(n_lags,)``.
+    fractions : array ``(n_moves,)``
+        Share of steps that made each kind of move; with Look Ahead HMC a flip (entry 0) or rung a (entry a).
+    fractions_se : array ``(n_moves,)``
+    gradients : float
+        Mean gradient evaluations per unit of time: per step in discrete time, per unit of process time otherwise.
+    gradients_se : float
+    mixing : float
+        Gradient evaluations until the autocorrelation has fallen to the level, NaN where it is not reached.
+    mixing_se : float
+    autocorrelation : array ``(n_lags,)``
+    autocorrelation_se : array ``(n_lags,)``
     """
 
     fractions: np.ndarray
@@ -181,46 +233,66 @@ class MixingSummary(NamedTuple):
 
 def mixing_summary(
     covariance: np.ndarray,
-    rung_counts: np.ndarray,
-    n_leapfrog: int,
+    move_counts: np.ndarray,
+    move_costs: np.ndarray,
     level: float = 0.5,
-    spacing: int = 1,
+    spacing: float = 1,
     n_batches: int = 10,
+    elapsed: np.ndarray | None = None,
 ) -> MixingSummary:
-    """Transition fractions, cost per step, gradient evaluations to ``level`` and autocorrelation, with standard errors.
+    """Move fractions, cost per unit of time, gradient evaluations to ``level``, autocorrelation, with standard errors.
 
     Parameters
     ----------
-    covariance : ``(n_lags, n_chains)`` from `autocovariance`; ``spacing`` is the number of steps between lags.
-    rung_counts : ``(K + 1, n_chains)``, the move counts of `replica.sampling.chains.run_chains`.
-    n_leapfrog : M; ``level`` in (0, 1); ``n_batches`` : batches of chains for the errors.
+    covariance : array ``(n_lags, n_chains)``
+        From `autocovariance`, in continuous time of the path on a grid.
+    move_counts : array ``(n_moves, n_chains)``
+        From `replica.sampling.chains.run_chains`.
+    move_costs : array ``(n_moves,)``
+        The sampler's ``move_costs``.
+    level : float
+        In (0, 1).
+    spacing : float
+        Distance of the lags: a number of steps, or a length of process time.
+    n_batches : int
+        Batches of chains for the errors.
+    elapsed : array ``(n_chains,)`` or None
+        Time that passed for each chain, ``run.elapsed``; None in discrete time.
 
     Raises
     ------
-    ValueError : the two arrays disagree in the number of chains, or an argument is out of range.
+    ValueError
+        The arrays disagree in the number of chains, or an argument is out of range.
     """
-    covariance, rung_counts = np.asarray(covariance), np.asarray(rung_counts)
-    if covariance.ndim != 2 or rung_counts.ndim != 2 or covariance.shape[1] != rung_counts.shape[1]:
+    covariance, move_counts = np.asarray(covariance), np.asarray(move_counts)
+    if covariance.ndim != 2 or move_counts.ndim != 2 or covariance.shape[1] != move_counts.shape[1]:
         raise ValueError(
-            "covariance (n_lags, n_chains) and rung_counts (K + 1, n_chains) must have the same chains, "
-            f"got {covariance.shape} and {rung_counts.shape}"
+            "covariance (n_lags, n_chains) and move_counts (n_moves, n_chains) must have the same chains, "
+            f"got {covariance.shape} and {move_counts.shape}"
         )
     if not 2 <= n_batches <= covariance.shape[1]:
         raise ValueError(f"n_batches must lie between 2 and n_chains = {covariance.shape[1]}, got {n_batches}")
+    time = move_counts.sum(axis=0) if elapsed is None else np.asarray(elapsed, dtype=np.float64)
+    if time.shape != move_counts.shape[1:] or not (time > 0).all():
+        raise ValueError(
+            f"elapsed must be one positive time for each of {move_counts.shape[1]} chains, got {elapsed!r}"
+        )
     # ratios of sums over chains: adding up within each batch first changes nothing and leaves little to repeat
-    sums, counts = (
-        np.stack([a[:, i::n_batches].sum(axis=1) for i in range(n_batches)], axis=1) for a in (covariance, rung_counts)
+    sums, counts, times = (
+        np.stack([a[:, i::n_batches].sum(axis=1) for i in range(n_batches)], axis=1)
+        for a in (covariance, move_counts, time[None])
     )
-    n_rungs = counts.shape[0]
+    n_moves = counts.shape[0]
 
     def statistic(batches: np.ndarray) -> np.ndarray:
-        cost = gradient_evaluations(counts[:, batches], n_leapfrog)
+        steps_per_time = counts[:, batches].sum() / times[:, batches].sum()
+        cost = gradient_evaluations(counts[:, batches], move_costs) * steps_per_time
         rho = autocorrelation(sums[:, batches])
         reached = crossing(rho, level, cost * spacing)
         return np.concatenate([transition_fractions(counts[:, batches]), [cost, reached], rho])
 
     value, error = jackknife(statistic, n_batches, n_batches)
-    (fractions, rest), (fractions_se, rest_se) = (np.split(a, [n_rungs]) for a in (value, error))
+    (fractions, rest), (fractions_se, rest_se) = (np.split(a, [n_moves]) for a in (value, error))
     return MixingSummary(
         fractions, fractions_se, float(rest[0]), float(rest_se[0]), float(rest[1]), float(rest_se[1]),
         rest[2:], rest_se[2:],

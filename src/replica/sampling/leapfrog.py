@@ -1,7 +1,8 @@
 r"""Phase space: points, leapfrog integration $L$, momentum flip $F$ and momentum corruption $R(\beta)$.
 
 The exact identities $FF = 1$ and $FLFL = 1$ (so $L^{-1} = FLF$), and that $L$ preserves volume, are what Hamiltonian
-Monte Carlo and its relatives rest on. All functions return new arrays; none changes its arguments.
+Monte Carlo and its relatives rest on. Functions return new arrays and change no argument, `put_chains`
+excepted.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ from replica.sampling.targets import Target
 __all__ = [
     "PhasePoint",
     "Trajectory",
+    "check_reversible",
     "flip_momentum",
     "hamiltonian",
+    "join_chains",
     "leapfrog",
     "leapfrog_trajectory",
     "phase_point",
+    "put_chains",
     "refresh_momentum",
+    "reversibility_error",
     "select_chains",
 ]
 
@@ -52,7 +57,11 @@ Trajectory = Callable[[PhasePoint, "np.ndarray | None"], PhasePoint]
 def phase_point(target: Target, position: np.ndarray, momentum: np.ndarray) -> PhasePoint:
     """Evaluate energy and gradient at ``position`` and return the phase point (copies, float64, contiguous).
 
-    Raises ValueError when shapes differ, are not ``(n_dims, n_chains)``, or an entry is not finite.
+    Raises
+    ------
+    ValueError
+        Shapes differ or are not ``(n_dims, n_chains)``, an entry is not finite, or a start has no finite energy (NaN,
+        or infinite: probability zero).
     """
     position = np.array(position, dtype=np.float64, order="C")
     momentum = np.array(momentum, dtype=np.float64, order="C")
@@ -62,7 +71,14 @@ def phase_point(target: Target, position: np.ndarray, momentum: np.ndarray) -> P
         raise ValueError(f"momentum must have the position's shape {position.shape}, got {momentum.shape}")
     if not (np.isfinite(position).all() and np.isfinite(momentum).all()):
         raise ValueError("position and momentum must be finite; at least one entry is NaN or infinite")
-    return PhasePoint(position, momentum, target.gradient(position), target.energy(position))
+    potential = target.energy(position)
+    lost = np.flatnonzero(~np.isfinite(potential))
+    if lost.size:
+        raise ValueError(
+            f"chains must start where the probability is positive: the energy of {lost.size} of {potential.size} "
+            f"chains is not finite (the first is chain {lost[0]}, whose energy is {potential[lost[0]]})"
+        )
+    return PhasePoint(position, momentum, target.gradient(position), potential)
 
 
 def hamiltonian(point: PhasePoint) -> np.ndarray:
@@ -83,6 +99,21 @@ def select_chains(point: PhasePoint, chains: np.ndarray) -> PhasePoint:
         point.gradient.take(chains, axis=1),
         point.potential.take(chains),
     )
+
+
+def put_chains(into: PhasePoint, chains: np.ndarray, values: PhasePoint) -> None:
+    """Write the phase points of a subset of chains into ``into``, in place: the inverse of `select_chains`."""
+    if chains.size == 0:
+        return
+    into.position[:, chains] = values.position
+    into.momentum[:, chains] = values.momentum
+    into.gradient[:, chains] = values.gradient
+    into.potential[chains] = values.potential
+
+
+def join_chains(*points: PhasePoint) -> PhasePoint:
+    """Several groups of chains side by side as one phase point."""
+    return PhasePoint(*(np.concatenate(fields, axis=-1) for fields in zip(*points, strict=True)))
 
 
 def check_beta(beta: float | np.ndarray) -> np.ndarray:
@@ -177,3 +208,37 @@ def leapfrog_trajectory(target: Target, step_size: float | np.ndarray, n_steps: 
         return PhasePoint(x, v, g, target.energy(x))
 
     return advance
+
+
+def reversibility_error(trajectory: Trajectory, point: PhasePoint) -> np.ndarray:
+    r"""How far $FLFL$ is from the identity in floating-point arithmetic, which grows by rounding where $L$ is chaotic.
+
+    Returns
+    -------
+    array ``(n_chains,)``
+        Largest absolute difference of any position or momentum after a trajectory forth and back.
+    """
+    back = flip_momentum(trajectory(flip_momentum(trajectory(point, None)), None))
+    return np.maximum(
+        np.abs(back.position - point.position).max(axis=0), np.abs(back.momentum - point.momentum).max(axis=0)
+    )
+
+
+def check_reversible(trajectory: Trajectory, point: PhasePoint, tolerance: float = 1e-5) -> float:
+    """The largest `reversibility_error` of all chains, or an error where it exceeds ``tolerance``.
+
+    Raises
+    ------
+    ValueError
+        Some chain does not come back; the sentence names it and the distance.
+    """
+    error = reversibility_error(trajectory, point)
+    lost = np.flatnonzero(~(error <= tolerance))
+    if lost.size:
+        worst = int(lost[np.argmax(np.where(np.isnan(error[lost]), np.inf, error[lost]))])
+        raise ValueError(
+            f"trajectories are not reversible: there and back, chain {worst} misses its start by {error[worst]:.3g}, "
+            f"expected at most {tolerance:.3g} ({lost.size} of {error.size} chains do); a sampler that relies on the "
+            "way back is not valid here, take a smaller step size or fewer leapfrog steps"
+        )
+    return float(error.max())

@@ -33,6 +33,7 @@ from replica.sampling.leapfrog import (
     hamiltonian,
     leapfrog_trajectory,
     phase_point,
+    put_chains,
     refresh_momentum,
     select_chains,
 )
@@ -41,6 +42,8 @@ from replica.sampling.targets import Target
 __all__ = [
     "LookAheadHMC",
     "beta_from_alpha",
+    "climb_ladder",
+    "look_ahead_costs",
     "look_ahead_step",
     "lookahead_cumulative",
     "lookahead_cumulative_recursive",
@@ -168,9 +171,9 @@ class LookAheadHMC:
             object.__setattr__(self, "trajectory", advance)
 
     @property
-    def n_moves(self) -> int:
-        """K + 1: a flip, or one of K rungs."""
-        return self.n_lookahead + 1
+    def move_costs(self) -> np.ndarray:
+        """See `look_ahead_costs`."""
+        return look_ahead_costs(self.n_leapfrog, self.n_lookahead)
 
     def init(self, position: np.ndarray, rng: np.random.Generator) -> PhasePoint:
         r"""The phase point at ``position`` ``(n_dims, n_chains)``, momenta drawn from $\mathcal N(0, 1)$."""
@@ -180,6 +183,12 @@ class LookAheadHMC:
         """One step of all chains, see `look_ahead_step`."""
         new, rung = look_ahead_step(state, self.trajectory, self.n_lookahead, self.beta, rng)
         return new, Step(new.position, None, rung)
+
+
+def look_ahead_costs(n_leapfrog: int, n_lookahead: int) -> np.ndarray:
+    """Gradient evaluations of a flip (K trajectories, all refused) and of a move to rung 1 to K, ``(K + 1,)``."""
+    n_leapfrog, n_lookahead = check_count(n_leapfrog, "n_leapfrog"), check_count(n_lookahead, "n_lookahead")
+    return n_leapfrog * np.concatenate([[n_lookahead], np.arange(1, n_lookahead + 1)])
 
 
 def look_ahead_step(
@@ -209,7 +218,16 @@ def look_ahead_step(
 
     Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """
-    n_lookahead, beta = check_count(n_lookahead, "n_lookahead"), check_beta(beta)
+    beta = check_beta(beta)
+    new, rung = climb_ladder(point, trajectory, n_lookahead, rng)
+    return new._replace(momentum=refresh_momentum(new.momentum, beta, rng)), rung
+
+
+def climb_ladder(
+    point: PhasePoint, trajectory: Trajectory, n_lookahead: int, rng: np.random.Generator
+) -> tuple[PhasePoint, np.ndarray]:
+    """The part of `look_ahead_step` before the momentum is corrupted: go to a rung, or flip."""
+    n_lookahead = check_count(n_lookahead, "n_lookahead")
     n_chains = point.potential.size
     # 1 - random() lies in (0, 1], so the logarithm is finite
     ceiling = hamiltonian(point) - np.log(1.0 - rng.random(n_chains))
@@ -224,13 +242,13 @@ def look_ahead_step(
             break
         climber = trajectory(climber, waiting)
         taken = _below(climber, ceiling[waiting], a, waiting, point)
-        _put(new, waiting[taken], select_chains(climber, np.flatnonzero(taken)))
+        put_chains(new, waiting[taken], select_chains(climber, np.flatnonzero(taken)))
         rung[waiting[taken]] = a
         climber, waiting = select_chains(climber, np.flatnonzero(~taken)), waiting[~taken]
     if waiting.size:
         stay = select_chains(point, waiting)
-        _put(new, waiting, stay._replace(momentum=-stay.momentum))
-    return new._replace(momentum=refresh_momentum(new.momentum, beta, rng)), rung
+        put_chains(new, waiting, stay._replace(momentum=-stay.momentum))
+    return new, rung
 
 
 def _below(reached: PhasePoint, ceiling: np.ndarray, rung: int, chains: np.ndarray, start: PhasePoint) -> np.ndarray:
@@ -245,12 +263,3 @@ def _below(reached: PhasePoint, ceiling: np.ndarray, rung: int, chains: np.ndarr
             start, lost,
         )  # fmt: skip
     return taken
-
-
-def _put(into: PhasePoint, chains: np.ndarray, values: PhasePoint) -> None:
-    if chains.size == 0:
-        return
-    into.position[:, chains] = values.position
-    into.momentum[:, chains] = values.momentum
-    into.gradient[:, chains] = values.gradient
-    into.potential[chains] = values.potential
