@@ -127,7 +127,7 @@ class SwishNetwork:
         batches = self._batches(len(theta))
         for rows, samples in batches:
             passes = self._passes(theta[rows], samples, keep=len(batches) == 1)
-            product = self._tangent(*passes, self._split(vectors[rows]))
+            product = self._tangent(*passes, self._y[samples], self._split(vectors[rows]))
             result[rows] += self._flatten(product) / self._scale
         return result
 
@@ -188,7 +188,9 @@ class SwishNetwork:
                 flow = deltas[depth] @ layers[depth].weights
         return deltas, upstream
 
-    def _tangent(self, layers: list[_Layer], deltas: list[Any], upstream: list[Any], vectors: list[Any]) -> list[Any]:
+    def _tangent(
+        self, layers: list[_Layer], deltas: list[Any], upstream: list[Any], y: Any, vectors: list[Any]
+    ) -> list[Any]:
         """Derivative of the gradient along ``vectors``: both passes differentiated."""
         below_dots, h_dots, dot = [], [], None
         for layer, vector in zip(layers, vectors):
@@ -198,7 +200,7 @@ class SwishNetwork:
             below_dots.append(dot)
             h_dots.append(h_dot)
             dot = h_dot if layer.slope is None else layer.slope * h_dot
-        flow = self._cost_bend(layers[-1].value, dot)
+        flow = self._cross_entropy_bend(upstream[-1] + y, dot) if self.cost == "cross-entropy" else dot
         products: list[Any] = [None] * len(layers)
         for depth in reversed(range(len(layers))):
             layer, size = layers[depth], self.sizes[depth]
@@ -233,11 +235,9 @@ class SwishNetwork:
     def _cost_slope(self, output: Any, y: Any) -> Any:
         return (output if self.cost == "mean-squared-error" else self._softmax(output)) - y
 
-    def _cost_bend(self, output: Any, dot: Any) -> Any:
-        """Second derivative of the cost applied to a change ``dot`` of the outputs."""
-        if self.cost == "mean-squared-error":
-            return dot
-        p = self._softmax(output)
+    @staticmethod
+    def _cross_entropy_bend(p: Any, dot: Any) -> Any:
+        """Second derivative of the cross-entropy, at class probabilities p, applied to a change of the outputs."""
         pushed = p * dot
         return pushed - p * pushed.sum(-1)[..., None]
 
