@@ -127,7 +127,9 @@ def minimum_residual_direction(
 
     After every Lanczos step the projected least-squares problem is solved, singular values below the largest over
     ``condition_limit`` are dropped, and a point stops at the first step at which :math:`r` or :math:`r_H` is below the
-    tolerance. Points that have stopped make no further products.
+    tolerance. Points that have stopped make no further products. A residual in the kernel appears one step before the
+    space is complete, and the solution of that step still holds a part of the kernel; where the next projected matrix,
+    which is known by then, is singular to within ``condition_limit``, its shorter solution is returned.
 
     Parameters
     ----------

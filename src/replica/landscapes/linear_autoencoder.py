@@ -139,9 +139,9 @@ def analytic_critical_points(landscape: LinearAutoencoder) -> AnalyticCriticalPo
         L_I=\frac1k\sum_{i\notin I}\lambda_i,\qquad
         \operatorname{ind}(I)=(p-m)(k-m)+\#\{(a,b): a\in I,\ b\notin I,\ \lambda_b>\lambda_a\}.
 
-    Loss and index are the same on the whole orbit :math:`W_1\to CW_1,\ W_2\to W_2C^{-1}`. With fewer components than
-    hidden units there are further critical points with the same product and loss, where an unused hidden unit is zero
-    on one side only; their index can be another one.
+    Every critical point is in the orbit :math:`W_1\to CW_1,\ W_2\to W_2C^{-1}` of one of these: the gradient vanishes
+    only if :math:`W_2W_1` is the projection :math:`P_I`, the rows of :math:`W_1` and the columns of :math:`W_2` lie in
+    the span of :math:`U_I`, and two such pairs differ by an invertible :math:`C`. Loss and index are constant on it.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def analytic_critical_points(landscape: LinearAutoencoder) -> AnalyticCriticalPo
 
     References
     ----------
-    Baldi and Hornik (1989) for points and losses; the index follows from the second variation, see the tests.
+    Baldi and Hornik (1989) for points and losses; the index from :func:`critical_point_spectrum`.
     """
     k, p = landscape.inputs, landscape.hidden
     eigenvalues, vectors = np.linalg.eigh(landscape.covariance)
@@ -173,6 +173,40 @@ def analytic_critical_points(landscape: LinearAutoencoder) -> AnalyticCriticalPo
     index = (p - size) * (k - size) + (members * above).sum(axis=1)
     theta = landscape.parameters(first, first.transpose(0, 2, 1))
     return AnalyticCriticalPoints(members, loss, index, theta)
+
+
+def critical_point_spectrum(landscape: LinearAutoencoder, members: ArrayLike) -> Array:
+    r"""All :math:`2kp` eigenvalues of the Hessian at the representative of a subset, in closed form, ascending.
+
+    In the eigenbasis of the covariance the second variation falls into blocks, with :math:`c=2/k`:
+
+    - for every :math:`a\in I` and :math:`b\notin I`, the two eigenvalues of
+      :math:`c\begin{pmatrix}\lambda_b&-\lambda_b\\-\lambda_b&\lambda_a\end{pmatrix}`, of opposite signs
+      if :math:`\lambda_b>\lambda_a` and both positive otherwise;
+    - for every unused hidden unit and :math:`b\notin I`, the pair :math:`\pm c\lambda_b`;
+    - for every :math:`a\in I`, the value :math:`2c\lambda_a`, m times;
+    - zero, :math:`p^2-(p-m)^2` times: as often as the orbit has dimensions, so no direction off the orbit is flat.
+
+    Parameters
+    ----------
+    members : (k,) booleans, the subset :math:`I` by ascending eigenvalue, at most p of them.
+
+    Raises
+    ------
+    ValueError
+        If ``members`` has another shape or too many members.
+    """
+    members = np.asarray(members, dtype=bool)
+    k, p, m = landscape.inputs, landscape.hidden, int(members.sum())
+    if members.shape != (k,) or m > p:
+        raise ValueError(f"members must mark at most {p} of {k} components, got shape {members.shape} with {m} marked")
+    eigenvalues = np.linalg.eigvalsh(landscape.covariance)
+    used, left = np.meshgrid(eigenvalues[members], eigenvalues[~members], indexing="ij")
+    middle, gap = (used + left) / 2, np.hypot((used - left) / 2, left)
+    unused = np.repeat(eigenvalues[~members], p - m)
+    parts = [middle - gap, middle + gap, unused, -unused, np.repeat(2 * eigenvalues[members], m)]
+    parts.append(np.zeros(p * p - (p - m) ** 2))
+    return np.sort(np.concatenate([np.ravel(part) for part in parts])) * 2 / k
 
 
 def projected_components(landscape: LinearAutoencoder, theta: ArrayLike) -> Array:

@@ -107,19 +107,17 @@ def solve_projected(alpha, beta, norm, m, shift, condition_limit, y):
 
 
 @njit(cache=True, nogil=True)
-def _tridiagonal_times(alpha, beta, x, m):
-    """The norm of T_m x for x of length m."""
-    total = 0.0
+def _residual(alpha, beta, norm, x, m, out):
+    """T_m x - norm e_1 for x of length m, written into ``out`` of length m + 1; returns its norm."""
     for row in range(m + 1):
-        value = 0.0
+        out[row] = -norm if row == 0 else 0.0
         if row < m:
-            value += alpha[row] * x[row]
+            out[row] += alpha[row] * x[row]
         if row > 0:
-            value += beta[row - 1] * x[row - 1]
+            out[row] += beta[row - 1] * x[row - 1]
         if row + 1 < m:
-            value += beta[row] * x[row + 1]
-        total += value**2
-    return np.sqrt(total)
+            out[row] += beta[row] * x[row + 1]
+    return np.sqrt(np.dot(out, out))
 
 
 @njit(cache=True, nogil=True)
@@ -129,9 +127,11 @@ def least_squares_step(
 ):  # fmt: skip
     """Solve the projected problem with m basis vectors and test it, given m + 1 columns of the matrix; in place.
 
-    ``stop`` becomes the number of a ``KrylovStop`` where the point is finished and stays 0 otherwise.
+    ``stop`` becomes the number of a ``KrylovStop`` where the point is finished and stays 0 otherwise. Where the second
+    test ends it, the matrix with one more column is singular; if its small singular value is dropped, the solution is
+    free of the kernel, and being the shorter one it is taken.
     """
-    y, z = np.empty(m), np.empty(m + 1)
+    y, z, longer, image = np.empty(m), np.empty(m + 1), np.empty(m + 1), np.empty(m + 2)
     for row in range(active.size):
         i = active[row]
         solve_projected(alpha[i], beta[i], norm[i], m, 0.0, condition_limit, y)
@@ -141,29 +141,27 @@ def least_squares_step(
             if m > 1:
                 continue
             y[:], length = 0.0, 0.0
-        for q in range(m + 1):
-            z[q] = 0.0
-            if q < m:
-                z[q] += alpha[i, q] * y[q]
-            if q > 0:
-                z[q] += beta[i, q - 1] * y[q - 1]
-            if q + 1 < m:
-                z[q] += beta[i, q] * y[q + 1]
-        z[0] -= norm[i]
-        rest = np.sqrt(np.dot(z, z))
+        rest = _residual(alpha[i], beta[i], norm[i], y, m, z)
         solution[i, :m] = y
         residual[i, : m + 1] = z
         iterations[i] = m
         r[i] = rest / (scale[i] * length + norm[i])
+        r_h[i] = 0.0
         if rest > 0 and scale[i] > 0:
-            r_h[i] = _tridiagonal_times(alpha[i], beta[i], z, m + 1) / (scale[i] * rest)
-        else:
-            r_h[i] = 0.0
+            r_h[i] = _residual(alpha[i], beta[i], 0.0, z, m + 1, image) / (scale[i] * rest)
         if stop[i] == 0:
             if r[i] < tolerance:
                 stop[i] = 1
             elif r_h[i] < tolerance:
                 stop[i] = 2
+                solve_projected(alpha[i], beta[i], norm[i], m + 1, 0.0, condition_limit, longer)
+                short = np.sqrt(np.dot(longer, longer))
+                if beta[i, m - 1] > 0 and short < length:
+                    rest = _residual(alpha[i], beta[i], norm[i], longer, m + 1, image)
+                    solution[i, : m + 1] = longer
+                    residual[i, : m + 2] = image
+                    iterations[i] = m + 1
+                    r[i] = rest / (scale[i] * short + norm[i])
             elif beta[i, m - 1] == 0.0:
                 stop[i] = 4
             elif is_last:
