@@ -105,6 +105,35 @@ def bit_pattern_counts(samples: torch.Tensor, fmt: FloatFormat) -> NDArray[np.in
     return torch.bincount(signed & (2**bits - 1), minlength=2**bits).cpu().numpy()
 
 
+def stored_tuple_counts(*columns: ArrayLike) -> NDArray[np.int64]:
+    r"""How often each different tuple of stored numbers occurs, for entropies of several numbers at once.
+
+    Parameters
+    ----------
+    *columns : arrays of the same shape
+        Numbers already rounded to their format (:func:`quantize_fp`, or a cast to a hardware type and back). They are
+        told apart by their float64 bit patterns, so that +0 and -0 count as different.
+
+    Returns
+    -------
+    counts : array of int64
+        One entry for each tuple that occurs, in no particular order.
+
+    Raises
+    ------
+    ValueError
+        Without columns, without entries, or for shapes that differ.
+    """
+    arrays = [np.ascontiguousarray(column, dtype=np.float64).ravel() for column in columns]
+    if not arrays or arrays[0].size == 0 or len({np.shape(column) for column in columns}) > 1:
+        raise ValueError(f"columns must be arrays of one shape, not empty, got {[np.shape(c) for c in columns]}.")
+    codes = np.zeros(arrays[0].size, dtype=np.int64)
+    for array in arrays:
+        _, column_codes = np.unique(array.view(np.int64), return_inverse=True)
+        _, codes = np.unique(codes * (column_codes.max() + 1) + column_codes, return_inverse=True)
+    return np.bincount(codes)
+
+
 def plug_in_entropy(counts: ArrayLike) -> float:
     r"""Entropy :math:`-\sum\hat P\log_2\hat P` in bits of observed frequencies. Biased low by :math:`(K-1)/(2n\ln2)`.
 

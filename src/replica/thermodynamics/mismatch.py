@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import logsumexp
 
+from replica.floating_point.quadrature import quantile_nodes
 from replica.thermodynamics.regression_cost import LinearModel, ols_slope_law
 
 Array = NDArray[np.float64]
 
 
-def kl_by_quantile(p: Any, q: Any, nodes: int = 2000) -> float:
+def kl_by_quantile(p: Any, q: Any, nodes: int = 400) -> float:
     r"""Relative entropy :math:`D(p\|q)=\int_0^1\ln\frac{p(x_u)}{q(x_u)}\,du` in nats, over the quantiles of `p`.
 
     The quantiles are crowded towards both ends, where the logarithm diverges, and taken from the nearer end.
@@ -48,20 +49,6 @@ def kl_by_quantile(p: Any, q: Any, nodes: int = 2000) -> float:
     return float(weight @ log_ratio)
 
 
-def quantile_nodes(p: Any, nodes: int = 2000) -> tuple[Array, Array]:
-    """Points and weights for expectations under a frozen distribution, by quadrature over its quantiles; shapes (nodes,).
-
-    ValueError for fewer than 4 nodes.
-    """
-    if nodes < 4:
-        raise ValueError(f"the quadrature needs at least 4 nodes, got {nodes}.")
-    points, weights = np.polynomial.legendre.leggauss(nodes // 2)
-    v = 0.5 * (points + 1)
-    u = 0.5 * v**3  # from 0 to 1/2, crowded at 0
-    weight = 0.75 * v**2 * weights
-    return np.concatenate([p.ppf(u), p.isf(u)]), np.concatenate([weight, weight])
-
-
 def scale_divergence(ratio: ArrayLike) -> Array:
     r""":math:`\varphi(r)=r-1-\ln r`, zero at :math:`r=1` and positive elsewhere.
 
@@ -77,8 +64,8 @@ def scale_divergence(ratio: ArrayLike) -> Array:
 def mismatch_cost_nats(divergence_in_nats: float, divergence_out_nats: float) -> float:
     r"""Extra entropy production :math:`D_{in}-D_{out}` in nats (units of :math:`k_B`).
 
-    ValueError where :math:`D_{out}>D_{in}`, by more than round-off: no process increases a relative entropy, so that the
-    two cannot belong to the same one.
+    ValueError where :math:`D_{out}>D_{in}`, by more than round-off: no process increases a relative entropy, so that
+    the two cannot belong to the same one.
     """
     extra = divergence_in_nats - divergence_out_nats
     if not np.isfinite(extra) or extra < -1e-9 * max(1.0, abs(divergence_in_nats)):
@@ -100,12 +87,12 @@ def data_divergence_nats(true: LinearModel, assumed: LinearModel, n: int) -> flo
     return float(0.5 * n * (scale_divergence(noise) + scale_divergence(inputs) + shift))
 
 
-def slope_divergence_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 2000) -> float:
+def slope_divergence_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 400) -> float:
     r"""Relative entropy in nats of the fitted slope, between two Student laws of `n` degrees of freedom."""
     return kl_by_quantile(ols_slope_law(true, n), ols_slope_law(assumed, n), nodes)
 
 
-def regression_mismatch_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 2000) -> float:
+def regression_mismatch_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 400) -> float:
     r"""Mismatch cost in nats of exact least squares that keeps the slope alone: inputs' minus outputs' divergence.
 
     ValueError for ``n < 1``.
@@ -113,7 +100,7 @@ def regression_mismatch_nats(true: LinearModel, assumed: LinearModel, n: int, no
     return mismatch_cost_nats(data_divergence_nats(true, assumed, n), slope_divergence_nats(true, assumed, n, nodes))
 
 
-def forgotten_divergence_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 2000) -> float:
+def forgotten_divergence_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 400) -> float:
     r"""The same mismatch cost from what least squares forgets, positive term by positive term, in nats.
 
     Given the slope, :math:`S=\sum x^2` is a gamma variable of shape :math:`(N+1)/2` and rate
@@ -133,8 +120,8 @@ def mismatch_rate_nats(true: LinearModel, assumed: LinearModel) -> float:
     .. math:: \tfrac12\varphi(\sigma^2/\sigma'^2)+\tfrac12\varphi(z),\qquad
               z=\sigma_x^2\big[\sigma_x'^{-2}+(w-w')^2\sigma'^{-2}\big].
 
-    A wrong slope alone costs :math:`\frac12[u-\ln(1+u)]` with :math:`u=(w-w')^2\sigma_x^2/\sigma^2`, of fourth order in the
-    shift.
+    A wrong slope alone costs :math:`\frac12[u-\ln(1+u)]` with :math:`u=(w-w')^2\sigma_x^2/\sigma^2`, of fourth order in
+    the shift.
     """
     z = _gamma_rate(assumed, np.asarray(true.slope)) * true.input_sd**2
     noise = (true.noise_sd / assumed.noise_sd) ** 2
@@ -153,7 +140,7 @@ def unknown_slope_divergences_nats(
     Returns
     -------
     data, slope, cost : float
-        The first two grow as :math:`\frac12\ln N`, the third vanishes.
+        The first two grow as :math:`\frac12\ln N`, the third falls as :math:`1/(2N)`.
 
     Raises
     ------

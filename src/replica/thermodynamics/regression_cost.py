@@ -1,8 +1,8 @@
 r"""What it costs to fit a line: entropies of the data, of the running sums and of the fitted slope.
 
 Data are pairs :math:`y_i=wx_i+\varepsilon_i` with :math:`x_i\sim N(0,\sigma_x^2)` and
-:math:`\varepsilon_i\sim N(0,\sigma^2)`, all numbers stored in floating point of precision :math:`p`. Exact least squares
-through the origin, :math:`\hat w=\sum x_iy_i/\sum x_i^2`, has the law
+:math:`\varepsilon_i\sim N(0,\sigma^2)`, all numbers stored in floating point of precision :math:`p`. Exact least
+squares through the origin, :math:`\hat w=\sum x_iy_i/\sum x_i^2`, has the law
 
 .. math:: \hat w\sim w+\frac{\sigma}{\sigma_x\sqrt N}\,t_N
 
@@ -25,7 +25,7 @@ from scipy.special import gammaln, psi
 from replica.floating_point.closed_forms import fp_entropy_closed
 from replica.floating_point.formats import check_precision
 from replica.floating_point.multivariate import fp_entropy_mvn
-from replica.floating_point.quadrature import density_nodes
+from replica.floating_point.quadrature import density_nodes, quantile_nodes
 from replica.floating_point.smooth import fp_entropy_approx
 
 Array = NDArray[np.float64]
@@ -80,8 +80,8 @@ class LinearModel:
 def least_squares_slope(x: ArrayLike, y: ArrayLike, intercept: bool = False) -> Array:
     r"""Fitted slopes :math:`\sum xy/\sum x^2` of many data sets at once, shape (...).
 
-    `x` and `y` have shape (..., N); with an intercept their means are taken off first. ValueError for shapes that do not
-    fit, numbers that are not finite, or inputs that are all equal (all zero without intercept).
+    `x` and `y` have shape (..., N); with an intercept their means are taken off first. ValueError for shapes that do
+    not fit, numbers that are not finite, or inputs that are all equal (all zero without intercept).
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if x.shape != y.shape or x.ndim == 0 or x.shape[-1] == 0:
@@ -115,8 +115,8 @@ def slope_variance(model: LinearModel, n: ArrayLike, intercept: bool = False) ->
 def ols_excess_risk(model: LinearModel, n: ArrayLike, intercept: bool = False) -> Array:
     r"""Mean squared error on new data above the noise :math:`\sigma^2`.
 
-    Without intercept :math:`\mathcal E=\sigma^2/(N-2)`; with intercept :math:`2\sigma^2(N-1)/(N(N-3))`. `n` is an array of
-    any shape of real numbers. ValueError where the mean does not exist (:math:`N\le2`, or 3 with an intercept).
+    Without intercept :math:`\mathcal E=\sigma^2/(N-2)`; with intercept :math:`2\sigma^2(N-1)/(N(N-3))`. `n` is an array
+    of any shape of real numbers. ValueError where the mean does not exist (:math:`N\le2`, or 3 with an intercept).
     """
     n = np.asarray(n, dtype=np.float64)
     variance = slope_variance(model, n, intercept)
@@ -175,7 +175,8 @@ def running_sums_entropy_bits(model: LinearModel, n: int, precision: int) -> flo
 
     With :math:`A=S\hat w`, :math:`\hat w|S\sim N(w,\sigma^2/S)` and :math:`S\sim\sigma_x^2\chi^2_N`,
 
-    .. math:: \tilde H(A,S)=2p-1+h(S)+\tfrac12\log_2(2\pi e\sigma^2)-\tfrac32\,\mathbb E\log_2S-\mathbb E\log_2|\hat w| .
+    .. math:: \tilde H(A,S)=2p-1+h(S)+\tfrac12\log_2(2\pi e\sigma^2)-\tfrac32\,\mathbb E\log_2S
+              -\mathbb E\log_2|\hat w| .
 
     The same number holds for any other two numbers that are products of powers of :math:`A` and :math:`S` with integer
     exponents of determinant one, such as :math:`(\hat w,S)`: recursive and batch least squares carry the same
@@ -206,11 +207,11 @@ def intercept_entropy_bits(model: LinearModel, offset: float, n: int, precision:
     first = slope_entropy_bits(model, n, precision, intercept=True)
     if offset == 0:
         return first + fp_entropy_closed("normal", precision)
-    points, weights = np.polynomial.legendre.leggauss(200)  # over the quantiles of the slope
-    deviation = law.ppf(0.5 * (points + 1)) - model.slope
+    slopes, weight = quantile_nodes(law, 200)
+    deviation = slopes - model.slope
     spread = np.sqrt((model.noise_sd**2 + (deviation * model.input_sd) ** 2) / n)
     magnitude = np.array([_mean_log2_gaussian(offset, s) for s in spread])
-    return first + float(precision - 0.5 + _HALF_LOG_2PIE + 0.5 * weights @ (np.log2(spread) - magnitude))
+    return first + float(precision - 0.5 + _HALF_LOG_2PIE + weight @ (np.log2(spread) - magnitude))
 
 
 def random_slope_data_entropy_bits(model: LinearModel, slope_sd: float, n: int, precision: int) -> float:
@@ -225,9 +226,38 @@ def random_slope_data_entropy_bits(model: LinearModel, slope_sd: float, n: int, 
     if not (np.isfinite(slope_sd) and slope_sd > 0):
         raise ValueError(f"slope_sd must be positive and finite, got {slope_sd}.")
     _degrees_of_freedom(n, False, least=1)
-    ratio = (slope_sd / model.relative_noise) ** 2
-    single, together = (_mean_log2_one_plus(ratio, k) for k in (1, n))
-    return 2 * n * fp_entropy_closed("normal", precision) - 0.5 * n * single + 0.5 * together
+    together = 0.5 * _mean_log2_one_plus((slope_sd / model.relative_noise) ** 2, n)
+    return n * (2 * fp_entropy_closed("normal", precision) - foreseen_bits(model, slope_sd)) + together
+
+
+def foreseen_bits(model: LinearModel, slope_sd: float) -> float:
+    r"""Bits of each new pair that earlier ones tell, for a slope :math:`N(0,\sigma_w^2)` and :math:`N\to\infty`.
+
+    It is :math:`\frac12\mathbb E\log_2(1+\sigma_w^2x^2/\sigma^2)`, the information that one pair has about the slope and
+    the next ones share. ValueError unless `slope_sd` is positive and finite.
+    """
+    if not (np.isfinite(slope_sd) and slope_sd > 0):
+        raise ValueError(f"slope_sd must be positive and finite, got {slope_sd}.")
+    return 0.5 * _mean_log2_one_plus((slope_sd / model.relative_noise) ** 2, 1)
+
+
+def random_slope_output_entropy_bits(model: LinearModel, slope_sd: float, n: int, precision: int) -> float:
+    r"""Smooth entropy in bits of the slope fitted to `n` pairs whose true slope is itself :math:`N(0,\sigma_w^2)`.
+
+    Given :math:`S=\sum x_i^2` it is Gaussian of variance :math:`\sigma_w^2+\sigma^2/S`, so that it tends to
+    :math:`c_p`, and does not fall with :math:`N`. Arguments and errors as :func:`random_slope_data_entropy_bits`.
+    """
+    if not (np.isfinite(slope_sd) and slope_sd > 0):
+        raise ValueError(f"slope_sd must be positive and finite, got {slope_sd}.")
+    freedom = _degrees_of_freedom(n, False, least=1)
+    z, mass = quantile_nodes(stats.norm(), 160)
+    squares, weight = quantile_nodes(stats.chi2(freedom), 160)
+    sd = np.sqrt(slope_sd**2 + model.relative_noise**2 / squares)
+    slopes = sd[:, None] * z
+    density = np.exp(-0.5 * (slopes[..., None] / sd) ** 2) @ (weight / sd) / np.sqrt(2 * np.pi)
+    mean_log_gaussian = 0.5 * (psi(0.5) + np.log(2.0)) / _LN2  # of log2|z|, singular at z = 0
+    mean_log_slope = mean_log_gaussian + weight @ np.log2(sd)
+    return float(check_precision(precision) - 0.5 - weight @ (np.log2(density) @ mass) - mean_log_slope)
 
 
 def _mean_log2_one_plus(ratio: float, freedom: float) -> float:

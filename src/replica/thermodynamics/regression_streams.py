@@ -1,0 +1,78 @@
+"""Simulated streaming least squares in the arithmetic of a given floating-point format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from replica.floating_point.formats import FloatFormat
+from replica.floating_point.quantisation import quantize_fp
+from replica.thermodynamics.regression_cost import LinearModel
+
+Array = NDArray[np.float64]
+
+#: Rounds an array of float64 to the numbers that a format can store.
+Store = Callable[[Array], Array]
+
+
+def store_float64(x: Array) -> Array:
+    """Keep double precision."""
+    return x
+
+
+def store_float16(x: Array) -> Array:
+    """Round to IEEE half precision (to nearest, with subnormal numbers) and back."""
+    return x.astype(np.float16).astype(np.float64)
+
+
+def store_precision(precision: int, emin: int = -60, emax: int = 60) -> Store:
+    """Round to nearest with `precision` significand bits and a wide range of exponents; ValueError as
+    :class:`~replica.floating_point.formats.FloatFormat`."""
+    fmt = FloatFormat(precision, emin, emax)
+    return lambda x: quantize_fp(x, fmt, "nearest")
+
+
+def stream_sums(
+    model: LinearModel, checkpoints: Sequence[int], runs: int, rng: np.random.Generator, store: Store = store_float64
+) -> tuple[Array, Array]:
+    r"""Running sums :math:`A=\sum xy` and :math:`S=\sum x^2` of many data streams, with every stored number rounded.
+
+    The data, the products and the sums pass through `store`. In half precision a product and a sum of two stored
+    numbers are exact in float64, so that this is the arithmetic of the format itself.
+
+    Parameters
+    ----------
+    model : LinearModel
+    checkpoints : sequence of int
+        Numbers of pairs after which the sums are returned, increasing from at least 1.
+    runs : int
+    rng : numpy.random.Generator
+    store : callable
+        :func:`store_float64`, :func:`store_float16`, or what :func:`store_precision` returns.
+
+    Returns
+    -------
+    products, squares : arrays, shape (len(checkpoints), runs)
+
+    Raises
+    ------
+    ValueError
+        For checkpoints that do not increase from at least 1, or no runs.
+    """
+    marks = np.asarray(checkpoints)
+    if marks.ndim != 1 or not marks.size or marks[0] < 1 or (np.diff(marks) <= 0).any() or runs < 1:
+        raise ValueError(f"checkpoints must increase from at least 1 and runs be positive, got {checkpoints}, {runs}.")
+    products, squares = np.empty((marks.size, runs)), np.empty((marks.size, runs))
+    saved, a, s = 0, np.zeros(runs), np.zeros(runs)
+    for t in range(int(marks[-1])):
+        x = model.input_sd * rng.standard_normal(runs)
+        y = store(model.slope * x + model.noise_sd * rng.standard_normal(runs))
+        x = store(x)
+        first, second = store(x * y), store(x * x)
+        a, s = (store(a + first), store(s + second)) if t else (first, second)
+        if t + 1 == marks[saved]:
+            products[saved], squares[saved] = a, s
+            saved += 1
+    return products, squares
