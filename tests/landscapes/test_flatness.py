@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replica.landscapes.finders import gradient_norm_minimisation, newton_mr
 from replica.landscapes.flatness import (
     flatness_bound,
     gradient_spectral_mass,
     is_flat,
+    judge_searches,
     momentum_path,
     relative_cokernel_residual,
     relative_residual,
@@ -104,6 +106,57 @@ def test_momentum_path_is_heavy_ball_and_finds_the_critical_point():
         velocity[1:], 0.9 * velocity[:-1] - 0.01 * np.array([Quartic().gradient(p) for p in path[1:-1]]), atol=1e-12
     )
     np.testing.assert_allclose(path[-1], [(-3, 0), (-3, 0)], atol=1e-6)
+
+
+def test_searches_on_the_quartic_end_critical_or_flat():
+    start = np.array([[-3.4, 0.5], [1.6, 0.0], [1.5, 0.3]])
+    search = newton_mr(
+        Quartic(), start, 60, 2, 1e-10, 1e15, 100.0, step=1.0, shrink=0.9, sufficient=0.1, keep_path=True
+    )
+    verdicts = judge_searches(Quartic(), search, 1e-10)
+    assert verdicts.ends_critical[0]
+    np.testing.assert_array_equal(verdicts.ends_critical, np.abs(search.theta[:, 0] + 3) < 1e-4)
+    assert not np.any(verdicts.ends_flat & verdicts.ends_critical)
+    assert verdicts.flattest_theta.shape == (3, 2)
+    # gradient-norm minimisation converges to the flat point itself, where the best direction is none: r = 1
+    search = gradient_norm_minimisation(Quartic(), start, 400, step=0.01, curvature=None)
+    verdicts = judge_searches(Quartic(), search, 1e-4)
+    np.testing.assert_array_equal(verdicts.ends_critical, [True, False, False])
+    h = np.array([np.diag(c) for c in Quartic().curvatures(search.theta)])[1:]
+    g, none = Quartic().gradient(search.theta)[1:], np.zeros((2, 2))
+    assert is_flat(relative_residual(h, g, none), relative_cokernel_residual(h, g, none)).all()
+    assert np.isnan(verdicts.largest_residual).all()
+    np.testing.assert_array_equal(verdicts.flattest_step, -1)
+    assert verdicts.reaching(0.5) == 0
+
+
+def test_the_flattest_point_is_the_one_with_the_largest_residual():
+    class Slope:
+        """A valley that goes down for ever: L = x^2/2 + y, with the gradient (x, 1) and the Hessian diag(1, 0)."""
+
+        n_parameters = 2
+
+        def loss(self, theta):
+            return theta[:, 0] ** 2 / 2 + theta[:, 1]
+
+        def gradient(self, theta):
+            return np.stack([theta[:, 0], np.ones(len(theta))], axis=1)
+
+        def hessian_product(self, theta, vectors):
+            return vectors * [1.0, 0.0]
+
+    start = np.array([[1e-3, 1.0], [1.0, 1.0]])
+    search = newton_mr(Slope(), start, 3, 2, 1e-6, step=1.0, keep_path=True)
+    verdicts = judge_searches(Slope(), search, 1e-6)
+    np.testing.assert_allclose(verdicts.largest_residual, np.nanmax(search.relative_residuals, axis=0))
+    # p = (-1, 0), g = (1, 1); the Krylov estimate of the norm of H is the longest column of its tridiagonal form
+    np.testing.assert_allclose(search.relative_residuals[0, 1], 1 / (np.sqrt(0.5) + np.sqrt(2)))
+    assert verdicts.ends_flat.all()
+    assert verdicts.reaching(0.99) == 1
+    for i in range(2):
+        np.testing.assert_array_equal(verdicts.flattest_theta[i], search.path[verdicts.flattest_step[i], i])
+    with pytest.raises(ValueError, match="keep_path=True"):
+        judge_searches(Slope(), search._replace(path=None), 1e-3)
 
 
 def test_bad_input_is_refused():

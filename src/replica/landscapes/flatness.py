@@ -18,16 +18,21 @@ $$\frac{\|Hg\|}{\|H\|_F\|g\|}\le r_H+\frac1r-1 .$$
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from replica.landscapes.finders import Landscape, Search
+from replica.landscapes.krylov import KrylovStop, minimum_residual_direction
 
 Array = NDArray[np.float64]
 
 #: What counts as gradient-flat in the publication: r above the first, r_H below the second.
 FLAT_RESIDUAL = 0.9
 FLAT_COKERNEL_RESIDUAL = 5e-4
+#: Squared gradient norm below which the publication's figures count a point as critical.
+CRITICAL_SQUARED_NORM = 1e-8
 
 
 def relative_residual(hessians: ArrayLike, gradients: ArrayLike, directions: ArrayLike) -> Array:
@@ -97,7 +102,77 @@ def gradient_spectral_mass(hessians: ArrayLike, gradients: ArrayLike, thresholds
     return np.sum(shares[:, None, :] * below, axis=2)
 
 
-def momentum_path(landscape: Any, start: ArrayLike, n_steps: int, learning_rate: float, momentum: float = 0.9) -> Array:
+class Verdicts(NamedTuple):
+    """How n searches ended and how flat they became on the way; :func:`judge_searches`.
+
+    Attributes
+    ----------
+    final_residual, final_cokernel_residual : (n,), r and r_H at the last point.
+    largest_residual : (n,), the largest r of all directions that the r_H test ended; NaN where it ended none.
+    flattest_step : (n,), where that was; -1 where nowhere.
+    flattest_theta : (n, d), the point there; NaN where nowhere.
+    ends_critical : (n,), whether s is below the cut-off at the last point.
+    ends_flat : (n,), whether the last point is approximately gradient-flat and not critical.
+    """
+
+    final_residual: Array
+    final_cokernel_residual: Array
+    largest_residual: Array
+    flattest_step: NDArray[np.int64]
+    flattest_theta: Array
+    ends_critical: NDArray[np.bool_]
+    ends_flat: NDArray[np.bool_]
+
+    def reaching(self, threshold: float) -> float:
+        """Fraction of the searches whose largest r exceeds ``threshold``."""
+        return float(np.mean(np.nan_to_num(self.largest_residual) > threshold))
+
+
+def judge_searches(
+    landscape: Landscape, search: Search, tolerance: float, condition_limit: float = 1e7, norm_limit: float = 1e4
+) -> Verdicts:
+    """Classify the ends of searches and find the flattest point of each.
+
+    The last points get one more direction of their own, from a Krylov space of any dimension, so that every kind of
+    search can be judged; the largest residual is known for Newton-MR only, with ``keep_path=True``. The norm of H in
+    these residuals is the solver's running estimate from below: where the gradient lies in eigenspaces of small
+    eigenvalues alone, the Krylov space knows of no others, and such a point is not called flat here.
+
+    Parameters
+    ----------
+    landscape, search : the loss and what a finder made of it.
+    tolerance, condition_limit, norm_limit : of the Krylov solver; r means nothing without the tolerance.
+
+    Raises
+    ------
+    ValueError
+        If residuals were recorded but the path was not kept.
+    """
+    measured = (search.krylov_stops == KrylovStop.COKERNEL) & np.isfinite(search.relative_residuals)
+    if measured.any() and search.path is None:
+        raise ValueError("the flattest points need the iterates: search with keep_path=True")
+    last = minimum_residual_direction(
+        lambda vectors, rows: landscape.hessian_product(search.theta[rows], vectors),
+        landscape.gradient(search.theta), landscape.n_parameters, tolerance, condition_limit, norm_limit,
+    )  # fmt: skip
+    r = np.where(measured, search.relative_residuals, -1.0)
+    step, columns = np.argmax(r, axis=0), np.arange(r.shape[1])
+    found = measured.any(axis=0)
+    theta = np.full(search.theta.shape, np.nan)
+    if search.path is not None:
+        theta[found] = search.path[step, columns][found]
+    critical = search.squared_gradient_norms[-1] < CRITICAL_SQUARED_NORM
+    # stopped by the r_H test, which takes the Krylov estimate of the norm of H
+    flat = (last.stop == KrylovStop.COKERNEL) & (last.relative_residual > FLAT_RESIDUAL) & ~critical
+    return Verdicts(
+        last.relative_residual, last.cokernel_residual, np.where(found, r[step, columns], np.nan),
+        np.where(found, step, -1), theta, critical, flat,
+    )  # fmt: skip
+
+
+def momentum_path(
+    landscape: Landscape, start: ArrayLike, n_steps: int, learning_rate: float, momentum: float = 0.9
+) -> Array:
     r"""Iterates of full-batch gradient descent with momentum, start included; shape (n_steps + 1, n_points, d).
 
     $v\leftarrow\mu v-\eta\nabla L(\theta)$, $\theta\leftarrow\theta+v$.
