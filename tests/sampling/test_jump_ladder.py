@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.linalg import expm
+from scipy.stats import norm
 
 from replica.sampling.jump_ladder import (
     embedded_chain,
+    ladder_diffusion,
     ladder_generator,
     ladder_law,
     lump_flips,
@@ -101,6 +103,38 @@ def test_flat_ladder_has_the_gaps_of_a_ring():
     # two copies of the ring, so the second eigenvalue is one again
     assert real_part_gap(chain) == pytest.approx(0.0, abs=1e-12)
     assert relaxation_gap(generator, p) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 2.0])
+def test_diffusion_of_a_normal_ladder_in_closed_form(spread):
+    """Means of lognormal variables and of the larger of two, with Phi the normal distribution function."""
+    got = ladder_diffusion(spread * np.random.default_rng(4).normal(size=4_000_000))
+    phi, psi = norm.cdf(spread / np.sqrt(2)), norm.cdf(spread / np.sqrt(8))
+    hmc = 1 / (2 * np.exp(spread**2) * (2 * phi - 1))
+    jump = 1 / (4 * np.exp(spread**2 / 2) * psi * (2 * psi - 1))
+    lumped = 1 / (4 * np.exp(spread**2) * phi), 1 / (4 * np.exp(spread**2 / 2) * psi)
+    # 4e6 samples of variables whose relative spread is up to sqrt(e^4 - 1) = 7
+    np.testing.assert_allclose(got, [hmc, jump, *lumped], rtol=0.03)
+
+
+def test_diffusion_against_the_matrix_on_a_long_smooth_ladder():
+    """24 periods of a cosine on 240 rungs: short waves that leave the slowest mode, one wave around the ring, alone."""
+    n = 240
+    energies = 0.8 * np.cos(2 * np.pi * 24 * np.arange(n) / n)
+    generator, step, p = ladder_generator(energies), metropolis_ladder(energies), ladder_law(energies)
+    chain, _ = embedded_chain(generator)
+    got, scale = ladder_diffusion(energies), (2 * np.pi / n) ** 2
+    # finite wavelength: corrections of the order of the distance between flips over n, squared
+    assert lumped_gap(step) == pytest.approx(got.hmc_lumped * scale, rel=0.02)
+    assert lumped_gap(chain) == pytest.approx(got.jump_lumped * scale, rel=0.02)
+    assert relaxation_gap(step - np.eye(2 * n), p) == pytest.approx(got.hmc * scale, rel=0.05)
+    assert relaxation_gap(generator, p) == pytest.approx(got.jump * scale, rel=0.05)
+
+
+def test_nothing_refused_means_no_resistance():
+    got = ladder_diffusion(np.zeros(5))
+    assert got.hmc == got.jump == np.inf
+    assert got.hmc_lumped == got.jump_lumped == pytest.approx(0.5)
 
 
 def test_holding_time_of_the_previous_state_samples_another_law():

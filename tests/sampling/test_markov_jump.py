@@ -97,11 +97,12 @@ def test_cached_trajectories_are_the_true_ones(step_size):
     ("make", "start_cost"),
     [
         (lambda target: MarkovJumpHMC(target, 1.0, 7, 0.2), 1 + 2 * 7),
+        (lambda target: MarkovJumpHMC(target, 1.0, 7, 0.2, recompute_after_flip=True), 1 + 2 * 7),
         (lambda target: ControlHMC(target, 1.0, 7, 0.2), 1),
         (lambda target: ControlHMC(target, 1.0, 7, 0.2, cache=True), 1),
         (lambda target: LookAheadHMC(target, 1.0, 7, 3, 0.2), 1),
     ],
-    ids=["jump", "control", "control with cache", "look ahead"],
+    ids=["jump", "jump, recomputing", "control", "control with cache", "look ahead"],
 )
 def test_gradients_are_counted_exactly(make, start_cost):
     target, rng = Counting(), np.random.default_rng(1)
@@ -261,6 +262,32 @@ def test_nowhere_to_go_is_said():
         run_chains(MarkovJumpHMC(Point(), 0.5, 2, 0.0), np.zeros((2, 3)), 5, np.random.default_rng(0))
     run = run_chains(MarkovJumpHMC(Point(), 0.5, 2, 0.5), np.zeros((2, 3)), 5, np.random.default_rng(0))
     assert (run.positions == 0).all()
+
+
+def test_remembered_trajectories_survive_chaos_and_recomputed_ones_do_not():
+    """Far beyond the chaotic step: the mean cosine is right with swapped trajectories, wrong with recomputed ones."""
+    target, rng, far_off = RoughWell(), np.random.default_rng(11), []
+    for recompute in (False, True):
+        sampler = MarkovJumpHMC(target, 3.0, 16, 0.05, recompute_after_flip=recompute)
+        run = run_chains(sampler, target.sample(300, rng), 700, rng)
+        cosine = time_average(run, lambda x: np.cos(target.wavenumber * x).mean(axis=1))
+        far_off.append(abs(standard_errors_off(cosine, target.mean_cosine())))
+    assert far_off[0] < 4
+    assert far_off[1] > 4
+
+
+def test_recomputing_changes_the_cost_alone_where_trajectories_are_reversible():
+    target = DiagonalGaussian([1.0, 0.25])
+    start = target.sample(50, np.random.default_rng(12))
+    swapped, recomputed = (
+        run_chains(MarkovJumpHMC(target, 1.2, 4, 0.2, None, again), start, 100, np.random.default_rng(13))
+        for again in (False, True)
+    )
+    assert swapped.move_counts[0].sum() > 100
+    np.testing.assert_allclose(swapped.positions, recomputed.positions, atol=1e-6)
+    np.testing.assert_array_equal(swapped.move_counts, recomputed.move_counts)
+    extra = 2 * 4 * recomputed.move_counts[0]
+    np.testing.assert_array_equal(recomputed.gradients - swapped.gradients, extra)
 
 
 def test_reversibility_is_lost_at_the_published_setting_of_the_rough_well():

@@ -15,12 +15,16 @@ a ring of even length is periodic, and then ranks nothing.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from replica.sampling.markov_jump import jump_rates
 
 __all__ = [
+    "LadderDiffusion",
     "embedded_chain",
+    "ladder_diffusion",
     "ladder_generator",
     "ladder_law",
     "lump_flips",
@@ -157,3 +161,70 @@ def relaxation_gap(generator: np.ndarray, law: np.ndarray) -> np.ndarray:
     generator = np.asarray(generator, dtype=np.float64)
     second = np.sort(np.linalg.eigvals(generator).real, axis=-1)[..., -2]
     return -second / -np.einsum("...i,...ii->...", np.asarray(law), generator)
+
+
+class LadderDiffusion(NamedTuple):
+    """Diffusion coefficients along a long ladder, in rungs squared per step (HMC) or per jump.
+
+    Attributes
+    ----------
+    hmc : array
+        HMC with flips.
+    jump : array
+        Markov-jump HMC.
+    hmc_lumped : array
+        HMC with the direction summed out, that is, forgotten at every step.
+    jump_lumped : array
+        The jump chain with the direction summed out.
+    """
+
+    hmc: np.ndarray
+    jump: np.ndarray
+    hmc_lumped: np.ndarray
+    jump_lumped: np.ndarray
+
+
+def ladder_diffusion(energies: np.ndarray) -> LadderDiffusion:
+    r"""How fast the rung diffuses on a ladder that is long against the distance between flips.
+
+    In a stationary state with a current J along the ladder, let h be the density over the target's. Every bond then
+    drops the mean of $h_+$ and $h_-$ by J times a resistance, and $D = 1/(\langle w\rangle\langle R\rangle)$ with w the
+    weight of a rung. With $p_k=e^{-E_k}$ and the bonds $s_k=\sqrt{p_kp_{k+1}}$,
+
+    $$\begin{aligned}
+    \text{HMC:}\quad & w = 2p, & R &= \Big\langle\frac1{\min(p_k,p_{k+1})}\Big\rangle
+      - \Big\langle\frac1{p}\Big\rangle,\\
+    \text{jumps:}\quad & w = 2\max(s_k,s_{k-1}), & R &= \Big\langle\frac1{s}\Big\rangle
+      - \Big\langle\frac1{\max(s_k,s_{k-1})}\Big\rangle,\\
+    \text{HMC, lumped:}\quad & w = p, & R &= 2\Big\langle\frac1{\min(p_k,p_{k+1})}\Big\rangle,\\
+    \text{jumps, lumped:}\quad & w = \max(s_k,s_{k-1}), & R &= 2\Big\langle\frac1{s}\Big\rangle .
+    \end{aligned}$$
+
+    On a long ring of n rungs every gap of this module tends to $D\,(2\pi/n)^2$.
+
+    Parameters
+    ----------
+    energies : array ``(..., n)``
+        The energies of a ladder; or a great many from its law, for the limit of long ladders.
+
+    Returns
+    -------
+    LadderDiffusion
+        Each of shape ``(...,)``; infinite where nothing is ever refused.
+    """
+    energies = _check(energies)
+    p = np.exp(energies.mean(axis=-1, keepdims=True) - energies)
+    bond = np.sqrt(p * np.roll(p, -1, axis=-1))
+    narrow = np.minimum(p, np.roll(p, -1, axis=-1))
+    wide = np.maximum(bond, np.roll(bond, 1, axis=-1))
+
+    def inverse(weight: np.ndarray, resistance: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return 1.0 / (weight.mean(axis=-1) * resistance.mean(axis=-1))
+
+    return LadderDiffusion(
+        inverse(2.0 * p, 1.0 / narrow - 1.0 / p),
+        inverse(2.0 * wide, 1.0 / bond - 1.0 / wide),
+        inverse(p, 2.0 / narrow),
+        inverse(wide, 2.0 / bond),
+    )

@@ -10,6 +10,11 @@ The target is stationary. Write $a, b, c$ for the square roots of $p(L\zeta)$, $
 of $\zeta$ is $c\,[a+\max(0,b-a)] = c\max(a,b)$; into it flow $bc$ from $L^{-1}\zeta$ and $c\max(0,a-b)$ from $F\zeta$,
 for which forward and backward swap: $c\max(a,b)$ again. Fresh momenta preserve the target by themselves.
 
+The proof needs $FLFL=1$, which floating-point leapfrog obeys only where it is not chaotic. Remembering the two
+trajectories and swapping them after a flip asks for less: that the *law* of the ends of a trajectory is reversible. If
+$K(a|h)$ is that law, the weight $p(h)K(a|h)K(b|h)$ of a state with its two ends is stationary, by the same line.
+Computing the ends anew after a flip (``recompute_after_flip``) loses this.
+
 A state is held for an exponential time of mean $1/q$, $q$ the sum of the rates, and counts with *its own* holding time.
 The bare sequence of states visited is distributed as $p\,q$, not as $p$.
 
@@ -110,6 +115,9 @@ class MarkovJumpHMC:
         $r \ge 0$, in units of the rate of a trajectory that conserves energy; see `refresh_rate_from_beta`.
     trajectory : Trajectory or None
         The operator $L$, where it is not leapfrog; ``step_size`` is not used then.
+    recompute_after_flip : bool
+        Integrate both trajectories again after a flip, as the authors' code does, instead of swapping the known ones; a
+        flip then costs $2M$. Slower, and not valid where trajectories are not reversible.
     reversible_within : float or None
         Where given, ``init`` checks that trajectories there and back miss their start by at most this distance.
 
@@ -131,6 +139,7 @@ class MarkovJumpHMC:
     n_leapfrog: int = 10
     refresh_rate: float = 0.1
     trajectory: Trajectory | None = None
+    recompute_after_flip: bool = False
     reversible_within: float | None = None
 
     def __post_init__(self) -> None:
@@ -142,8 +151,8 @@ class MarkovJumpHMC:
 
     @property
     def move_costs(self) -> np.ndarray:
-        """Gradient evaluations of a flip, a leap and a refresh, $(0, M, 2M)$."""
-        return self.n_leapfrog * np.array([0, 1, 2])
+        """Gradient evaluations of a flip, a leap and a refresh, $(0, M, 2M)$; $(2M, M, 2M)$ where flips recompute."""
+        return self.n_leapfrog * np.array([2 * self.recompute_after_flip, 1, 2])
 
     def init(self, position: np.ndarray, rng: np.random.Generator) -> JumpState:
         r"""The state at ``position`` ``(n_dims, n_chains)``, momenta drawn from $\mathcal N(0, 1)$."""
@@ -159,12 +168,15 @@ class MarkovJumpHMC:
             *(PhasePoint(*(field.copy() for field in point)) for point in (state.ahead, state.ahead, state.here))
         )
         leap, flip, fresh = (np.flatnonzero(move == kind) for kind in (LEAP, FLIP, REFRESH))
-        if flip.size:
+        start = select_chains(state.here, fresh)
+        start = start._replace(momentum=rng.standard_normal(start.momentum.shape))
+        if self.recompute_after_flip:
+            start = join_chains(start, flip_momentum(select_chains(state.here, flip)))
+            fresh = np.concatenate([fresh, flip])
+        elif flip.size:
             put_chains(new.here, flip, flip_momentum(select_chains(state.here, flip)))
             put_chains(new.ahead, flip, flip_momentum(select_chains(state.behind, flip)))
             put_chains(new.behind, flip, flip_momentum(select_chains(state.ahead, flip)))
-        start = select_chains(state.here, fresh)
-        start = start._replace(momentum=rng.standard_normal(start.momentum.shape))
         put_chains(new.here, fresh, start)
 
         open_ended = join_chains(select_chains(state.ahead, leap), start, flip_momentum(start))
