@@ -105,6 +105,21 @@ def histogram_entropy(counts: ArrayLike) -> Array:
     return -(share * np.log2(share, out=np.zeros_like(share), where=share > 0)).sum(axis=-1)
 
 
+def bootstrap_entropy(occurrences: ArrayLike, draws: int, rng: np.random.Generator) -> float:
+    """Standard deviation of the entropy of summed occurrences (n_runs, n_bins) when runs are drawn with replacement.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs or fewer than two draws.
+    """
+    occurrences = np.asarray(occurrences, dtype=np.float64)
+    if occurrences.ndim != 2 or len(occurrences) < 1 or draws < 2:
+        raise ValueError(f"expected occurrences (n_runs, n_bins) and 2 draws or more, got {occurrences.shape}, {draws}")
+    runs = rng.integers(0, len(occurrences), (draws, len(occurrences)))
+    return float(histogram_entropy(occurrences[runs].sum(axis=1)).std(ddof=1))
+
+
 def _as_points(landscape: Landscape, theta: ArrayLike) -> Array:
     theta = np.asarray(theta, dtype=np.float64)
     if theta.ndim != 2 or theta.shape[1] != landscape.n_parameters:

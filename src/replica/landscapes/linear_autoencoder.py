@@ -219,6 +219,16 @@ def projected_components(landscape: LinearAutoencoder, theta: ArrayLike) -> Arra
     return ((vectors.T @ second) * (first @ vectors).transpose(0, 2, 1)).sum(axis=2)
 
 
+def distance_to_analytic(known: AnalyticCriticalPoints, loss: ArrayLike, index: ArrayLike) -> Array:
+    r"""Distance (n,) of each pair of loss and index to the nearest analytic one, :math:`|\Delta L|+|\Delta\iota|`.
+
+    ``loss`` and ``index`` have shape (n,); the index counts eigenvalues, :math:`\iota` is its fraction of all.
+    """
+    loss, index = np.asarray(loss, dtype=np.float64), np.asarray(index)
+    fraction = np.abs(index[:, None] - known.index) / known.theta.shape[1]
+    return (np.abs(loss[:, None] - known.loss) + fraction).min(axis=1, initial=np.inf)
+
+
 def gradient_descent_path(landscape: LinearAutoencoder, start: ArrayLike, rate: float, n_steps: int) -> Array:
     """All iterates of gradient descent from one start (2kp,), shape (n_steps + 1, 2kp).
 
