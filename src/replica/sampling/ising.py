@@ -289,7 +289,7 @@ def _sweep(twice, states, fields, noise):
     for c in range(n_chains):
         for s in range(n_sweeps):
             for n in range(d):
-                new = 1.0 if fields[c, n] < noise[s, c, n] else 0.0
+                new = 1.0 if noise[s, c, n] * (1.0 + np.exp(fields[c, n])) < 1.0 else 0.0
                 change = new - states[c, n]
                 if change != 0.0:
                     states[c, n] = new
@@ -302,7 +302,7 @@ def gibbs_sweeps(couplings: ArrayLike, states: ArrayLike, n_sweeps: int, rng: np
 
     $$P(x_n=1\,|\,\text{rest}) = \frac1{1+e^{A_n}}, \qquad A_n = 2\sum_{j\ne n}J_{nj}x_j + J_{nn} ,$$
 
-    by asking whether $A_n$ lies below a logistic random number.
+    from one uniform random number.
 
     Parameters
     ----------
@@ -328,7 +328,7 @@ def _gibbs(matrix: Array, states: Array, n_sweeps: int, rng: np.random.Generator
     while done < n_sweeps:
         now = min(n_sweeps - done, max(1, _BLOCK // states.size))
         # fields anew for each block: nothing of the rounding of many small changes is left
-        _sweep(twice, states, states @ twice + bias, rng.logistic(size=(now, *states.shape)))
+        _sweep(twice, states, states @ twice + bias, rng.random((now, *states.shape)))
         done += now
     return states
 
