@@ -17,6 +17,7 @@ from replica.floating_point.quantisation import (
     miller_madow_entropy,
     plug_in_entropy,
     quantize_fp,
+    stored_tuple_counts,
     torch_dtype,
 )
 
@@ -102,6 +103,20 @@ def test_miller_madow_removes_the_bias():
     assert abs(corrected - 6) < 0.006 < 6 - plug_in
 
 
+def test_tuples_are_told_apart():
+    x = np.array([1.0, 1.0, 1.0, -0.0, 0.0, 2.0])
+    y = np.array([5.0, 5.0, 6.0, 5.0, 5.0, 5.0])
+    assert sorted(stored_tuple_counts(x, y)) == [1, 1, 1, 1, 2]
+    assert sorted(stored_tuple_counts(x)) == [1, 1, 1, 3]
+
+
+@given(st.integers(0, 1000))
+def test_tuple_counts_are_those_of_rows(seed):
+    table = np.random.default_rng(seed).integers(-2, 3, (60, 3)).astype(float)
+    _, expected = np.unique(table, axis=0, return_counts=True)
+    assert sorted(stored_tuple_counts(*table.T)) == sorted(expected)
+
+
 @pytest.mark.parametrize("name", ["normal", "gamma", "laplace", "lognormal"])
 def test_estimate_from_samples(name):
     x = distribution(name, 7.0).rvs(size=100_000, random_state=np.random.default_rng(5))
@@ -120,6 +135,9 @@ def test_estimate_from_samples(name):
         (lambda: fp_entropy_from_samples([1.0, 0.0], 5), "different from zero"),
         (lambda: fp_entropy_from_samples(np.ones(100), 5), "of a continuous variable"),
         (lambda: fp_entropy_from_samples(np.arange(1.0, 9), 5, neighbours=4), "neighbours must lie"),
+        (lambda: stored_tuple_counts(), "not empty"),
+        (lambda: stored_tuple_counts([]), "not empty"),
+        (lambda: stored_tuple_counts([1.0, 2.0], [1.0]), "one shape"),
         (lambda: plug_in_entropy([]), "at least one observation"),
         (lambda: miller_madow_entropy([0, 0]), "at least one observation"),
         (lambda: plug_in_entropy([1, -1]), "non-negative"),

@@ -88,12 +88,13 @@ def sgd_moments(
     b1, b2 = 3 * e**2 * (1 - 3 * e) * kick, 6 * e**2 * (1 - 6 * e + 15 * e**2) * kick
     table = np.empty((4, steps + 1))
     table[:, 0] = (start - model.slope) ** np.arange(1, 5)
-    for t in range(steps):
-        d1, d2, d3, d4 = table[:, t]
-        table[0, t + 1] = (1 - e[t]) * d1
-        table[1, t + 1] = a2[t] * d2 + e[t] ** 2 * kick
-        table[2, t + 1] = a3[t] * d3 + b1[t] * d1
-        table[3, t + 1] = a4[t] * d4 + b2[t] * d2 + 9 * e[t] ** 4 * kick**2
+    with np.errstate(over="ignore", invalid="ignore"):  # unstable moments soon leave the range of float64
+        for t in range(steps):
+            d1, d2, d3, d4 = table[:, t]
+            table[0, t + 1] = (1 - e[t]) * d1
+            table[1, t + 1] = a2[t] * d2 + e[t] ** 2 * kick
+            table[2, t + 1] = a3[t] * d3 + b1[t] * d1
+            table[3, t + 1] = a4[t] * d4 + b2[t] * d2 + 9 * e[t] ** 4 * kick**2
     return ErrorMoments(*table)
 
 
