@@ -217,13 +217,16 @@ def geodesic_counterdiabatic(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps!r}")
     end = free_ends(table, duration, start, goal).best if end is None else float(end)
-    response = CubicSpline(table.control, table.friction / table.fisher if gain is None else gain)
+    fisher = CubicSpline(table.control, table.fisher)
+    other = None if gain is None else CubicSpline(table.control, gain)
     length = path_length(table, start, end)
     time = (np.arange(steps) + 0.5) * duration / steps
     target = geodesic(table, start, end, time / duration)
 
     def correction(value):
-        return response(value) * (length / duration) / table.root_friction(value)
+        root = table.root_friction(value)
+        response = root**2 / fisher(value) if other is None else other(value)
+        return response * (length / duration) / root
 
     eta = correction(target)
     first, last = float(correction(start)), float(goal - end - correction(end))

@@ -33,78 +33,60 @@ MOST_AT_EDGE = 1e-6  # probability density at the grid's ends, as a share of its
 
 
 @njit(cache=True)
-def _step_coefficients(base_steps, observable_steps, control, scale, right, left):
-    """Jump probabilities per time step across each border, in place: ``scale`` is dt / spacing**2."""
-    for i in range(base_steps.size):
-        step = base_steps[i]
-        for mu in range(control.size):
-            step += control[mu] * observable_steps[mu, i]
-        factor = np.exp(-0.5 * step)
-        right[i] = scale * factor
-        left[i] = scale / factor
+def _propagate(start, right, left):
+    """States (K + 1, n) before each step and at the end, (1 - dt L) p_{k+1} = p_k, with the factors of the matrices.
 
-
-@njit(cache=True)
-def _propagate(start, base_steps, observable_steps, protocol, scale):
-    """States (K + 1, n) before each step and at the end: (1 - dt L) p_{k+1} = p_k by Thomas' algorithm."""
-    n, steps = start.size, protocol.shape[0]
+    ``right`` and ``left`` (K, n - 1) are the jump rates times the time step. The matrix of each step is the product of
+    a lower bidiagonal one (pivots, -right) and an upper one (1, -ratio); 1 / pivots and ratios are returned too.
+    """
+    steps, n = right.shape[0], start.size
     states = np.empty((steps + 1, n))
+    inverse, ratio = np.empty((steps, n)), np.empty((steps, n - 1))
     states[0] = start
-    right, left, ratio = np.empty(n - 1), np.empty(n - 1), np.empty(n - 1)
     for k in range(steps):
-        _step_coefficients(base_steps, observable_steps, protocol[k], scale, right, left)
-        old, new = states[k], states[k + 1]
-        pivot = 1.0 + right[0]
-        new[0] = old[0] / pivot
+        old, new, r, q = states[k], states[k + 1], right[k], left[k]
+        inverse[k, 0] = 1.0 / (1.0 + r[0])
+        new[0] = old[0] * inverse[k, 0]
         for i in range(1, n):
-            ratio[i - 1] = -left[i - 1] / pivot
-            pivot = 1.0 + left[i - 1] + right[i - 1] * ratio[i - 1]
+            ratio[k, i - 1] = q[i - 1] * inverse[k, i - 1]
+            pivot = 1.0 + q[i - 1] - r[i - 1] * ratio[k, i - 1]
             if i < n - 1:
-                pivot += right[i]
-            new[i] = (old[i] + right[i - 1] * new[i - 1]) / pivot
+                pivot += r[i]
+            inverse[k, i] = 1.0 / pivot
+            new[i] = (old[i] + r[i - 1] * new[i - 1]) * inverse[k, i]
         for i in range(n - 2, -1, -1):
-            new[i] -= ratio[i] * new[i + 1]
-    return states
+            new[i] += ratio[k, i] * new[i + 1]
+    return states, inverse, ratio
 
 
 @njit(cache=True)
-def _adjoint(states, base_steps, observable_steps, observables, protocol, start, goal, scale):
-    """Gradient (K, m) of the work: the transposed solves, from the end to the start."""
-    steps, m = protocol.shape
-    n = states.shape[1]
+def _adjoint(states, inverse, ratio, right, left, observables, jumps):
+    """Gradient (K, m) of the work: the transposed solves with the same factors, from the end to the start."""
+    steps, n = right.shape[0], states.shape[1]
+    m = observables.shape[0]
     gradient = np.empty((steps, m))
-    right, left, ratio = np.empty(n - 1), np.empty(n - 1), np.empty(n - 1)
-    price, pulled = np.empty(n), np.empty(n)  # dW/dp_{k+1}, and (1 - dt L)^-T applied to it
-    for i in range(n):
-        price[i] = 0.0
-        for mu in range(m):
-            price[i] += (goal[mu] - protocol[steps - 1, mu]) * observables[mu, i]
+    price = np.zeros(n)  # dW/dp_{k+1}, then (1 - dt L)^-T applied to it
+    for mu in range(m):
+        for i in range(n):
+            price[i] += jumps[steps, mu] * observables[mu, i]
     for k in range(steps - 1, -1, -1):
-        _step_coefficients(base_steps, observable_steps, protocol[k], scale, right, left)
-        pivot = 1.0 + right[0]
-        pulled[0] = price[0] / pivot
+        old, new, r, q = states[k], states[k + 1], right[k], left[k]
         for i in range(1, n):
-            ratio[i - 1] = -right[i - 1] / pivot
-            pivot = 1.0 + left[i - 1] + left[i - 1] * ratio[i - 1]
-            if i < n - 1:
-                pivot += right[i]
-            pulled[i] = (price[i] + left[i - 1] * pulled[i - 1]) / pivot
+            price[i] += ratio[k, i - 1] * price[i - 1]
+        price[n - 1] *= inverse[k, n - 1]
         for i in range(n - 2, -1, -1):
-            pulled[i] -= ratio[i] * pulled[i + 1]
-        old, new = states[k], states[k + 1]
+            price[i] = (price[i] + r[i] * price[i + 1]) * inverse[k, i]
         for mu in range(m):
             total = 0.0
             for i in range(n):
                 total += observables[mu, i] * (old[i] - new[i])
             for i in range(n - 1):
-                mobility = 0.5 * (right[i] * new[i] + left[i] * new[i + 1])
-                total -= (pulled[i + 1] - pulled[i]) * observable_steps[mu, i] * mobility
+                mobility = 0.5 * (r[i] * new[i] + q[i] * new[i + 1])
+                total -= (price[i + 1] - price[i]) * (observables[mu, i + 1] - observables[mu, i]) * mobility
             gradient[k, mu] = total
-        for i in range(n):
-            price[i] = pulled[i]
-            for mu in range(m):
-                before = protocol[k - 1, mu] if k > 0 else start[mu]
-                price[i] += (protocol[k, mu] - before) * observables[mu, i]
+        for mu in range(m):
+            for i in range(n):
+                price[i] += jumps[k, mu] * observables[mu, i]
     return gradient
 
 
@@ -186,7 +168,7 @@ def follow(task: Drive, protocol: ArrayLike) -> WorkRecord:
     """
     values = _check_protocol(task, protocol)
     system = task.system
-    states = _states(task, values)
+    states = _propagate(task.initial, *_rates(task, values))[0]
     density = states / states.max(axis=1, keepdims=True)
     if max(density[:, 0].max(), density[:, -1].max()) > MOST_AT_EDGE:
         raise ValueError(
@@ -213,14 +195,11 @@ def excess_work_and_gradient(task: Drive, protocol: ArrayLike) -> tuple[float, A
     The price of a gradient is two propagations, whatever K. Raises ValueError for NaN or a wrong shape.
     """
     values = _check_protocol(task, protocol)
-    system = task.system
-    states = _states(task, values)
+    system, (right, left) = task.system, _rates(task, values)
+    states, inverse, ratio = _propagate(task.initial, right, left)
     jumps = np.diff(values, axis=0, prepend=task.start[None], append=task.goal[None])
     work = float(np.einsum("km,km->", jumps, mean_observables(system, states)))
-    gradient = _adjoint(
-        states, np.diff(system.base), np.diff(system.observables), system.observables, values, task.start, task.goal,
-        task.duration / len(values) / system.spacing**2,
-    )  # fmt: skip
+    gradient = _adjoint(states, inverse, ratio, right, left, system.observables, jumps)
     return work - task.free_energy_change, gradient
 
 
@@ -283,13 +262,17 @@ def linear_ramp(task: Drive, steps: int) -> Array:
 
 
 def _check_protocol(task: Drive, protocol: ArrayLike) -> Array:
-    values = check_control(task.system, protocol)
+    values = np.asarray(protocol, dtype=np.float64)
+    if values.ndim == 1 and task.system.controls == 1:
+        values = values[:, None]
+    values = check_control(task.system, values)
     if values.ndim != 2 or len(values) == 0:
         raise ValueError(f"a protocol has shape (K,) or (K, {task.system.controls}), got {np.shape(protocol)}")
     return values
 
 
-def _states(task: Drive, values: Array) -> Array:
-    system = task.system
-    scale = task.duration / len(values) / system.spacing**2
-    return _propagate(task.initial, np.diff(system.base), np.diff(system.observables), values, scale)
+def _rates(task: Drive, values: Array) -> tuple[Array, Array]:
+    """Jump rates times the time step, two arrays (K, n - 1)."""
+    right, left = jump_rates(task.system, values)
+    time_step = task.duration / len(values)
+    return right * time_step, left * time_step

@@ -81,7 +81,7 @@ class QuantilePath(NamedTuple):
     gain: float
 
 
-def relax_path(task: Drive, segments: int = 40, level_count: int = 600, iterations: int = 60) -> QuantilePath:
+def relax_path(task: Drive, segments: int = 20, level_count: int = 300, iterations: int = 100) -> QuantilePath:
     """The geodesic with a free end for any number of controls, by Gauss-Newton iteration from the straight line.
 
     Parameters

@@ -33,8 +33,8 @@ def pot():
 def quantiles(x: Array, probability: Array, levels: Array) -> Array:
     r"""Quantile function $Q(u)$ of cell probabilities (n,) on a uniform grid at the levels $0 < u < 1$.
 
-    The distribution function is known at the cells' borders and interpolated there by monotone cubics; the upper half
-    is computed from the right, so that neither tail loses digits. Raises ValueError for levels outside (0, 1).
+    The distribution function is known at the cells' borders and interpolated there by monotone cubics. Raises
+    ValueError for levels outside (0, 1).
     """
     levels = np.asarray(levels, dtype=np.float64)
     if not ((levels > 0) & (levels < 1)).all():
@@ -42,21 +42,18 @@ def quantiles(x: Array, probability: Array, levels: Array) -> Array:
     borders = np.append(x, 2 * x[-1] - x[-2]) - 0.5 * (x[1] - x[0])
     below = np.concatenate([[0.0], np.cumsum(probability)])
     below /= below[-1]
-    first = max(np.searchsorted(below, 1e-15) - 1, 0)
-    last = np.searchsorted(below, 1 - 1e-15) + 1
-    return _invert(PchipInterpolator(borders[first : last + 1], below[first : last + 1]), borders, below, levels)
-
-
-def _invert(distribution: PchipInterpolator, borders: Array, below: Array, levels: Array) -> Array:
-    """Solve C(x) = u by Newton's iteration kept inside the cell that holds the level."""
+    first = max(int(np.searchsorted(below, 1e-15)) - 1, 0)
+    last = int(np.searchsorted(below, 1 - 1e-15)) + 1
+    borders, below = borders[first : last + 1], below[first : last + 1]
+    cubic = PchipInterpolator(borders, below).c
     cell = np.clip(np.searchsorted(below, levels, side="right") - 1, 0, borders.size - 2)
-    low, high = borders[cell], borders[cell + 1]
-    share = (levels - below[cell]) / np.maximum(below[cell + 1] - below[cell], 1e-300)
-    x = low + np.clip(share, 0, 1) * (high - low)
-    density = distribution.derivative()
-    for _ in range(6):
-        x = np.clip(x - (distribution(x) - levels) / np.maximum(density(x), 1e-300), low, high)
-    return x
+    a, b, c, d = cubic[:, cell]
+    width = borders[1] - borders[0]
+    step = np.clip((levels - d) / np.maximum(below[cell + 1] - below[cell], 1e-300), 0, 1) * width
+    for _ in range(6):  # Newton's iteration, kept inside the cell that holds the level
+        excess = ((a * step + b) * step + c) * step + d - levels
+        step = np.clip(step - excess / np.maximum((3 * a * step + 2 * b) * step + c, 1e-300), 0, width)
+    return borders[cell] + step
 
 
 class Levels(NamedTuple):
