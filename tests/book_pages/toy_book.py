@@ -11,7 +11,7 @@ from replica.book.errors import ReplicaError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Pages that speak of the real papers and of the whole package.
-FOR_THE_REAL_BOOK = ("kernels.md", "api.md")
+FOR_THE_REAL_BOOK = ("physics-of-computation.md", "kernels.md", "api.md")
 HEADER = """\
 ---
 jupytext:
