@@ -81,7 +81,7 @@ def contrastive_divergence(
 
 
 def _spin_step(change: Array) -> Array:
-    r"""What to take from $J$ for a unit step of spin couplings and fields; ``change`` is that of $\langle xx^\top\rangle$."""
+    r"""What to take from $J$ for a unit step of spin couplings; ``change`` is that of $\langle xx^\top\rangle$."""
     mean = 2 * np.diag(change)  # of the spins
     pairs = 4 * change - mean[:, None] - mean[None, :]
     np.fill_diagonal(pairs, 0.0)
