@@ -257,6 +257,13 @@ def _split(theta, k, p, A, B):
 
 
 @njit(cache=True, nogil=True)
+def _clear(X):
+    for a in range(X.shape[0]):
+        for i in range(X.shape[1]):
+            X[a, i] = 0.0
+
+
+@njit(cache=True, nogil=True)
 def _times(X, Y, out, scale):
     """out += scale X Y, row by row of Y, so that the inner loop runs along memory."""
     for a in range(X.shape[0]):
@@ -278,6 +285,14 @@ def _outer(X, Y, out):
 
 
 @njit(cache=True, nogil=True)
+def _symmetrise(X):
+    """X + X^T in place."""
+    for a in range(X.shape[0]):
+        for b in range(a + 1):
+            X[a, b] = X[b, a] = X[a, b] + X[b, a]
+
+
+@njit(cache=True, nogil=True)
 def _losses(theta, S, p):
     k = S.shape[0]
     A, B, P = np.empty((p, k)), np.empty((p, k)), np.empty((p, k))
@@ -285,11 +300,19 @@ def _losses(theta, S, p):
     out = np.empty(theta.shape[0])
     for n in range(theta.shape[0]):
         _split(theta[n], k, p, A, B)
-        P[:] = 0.0
+        _clear(P)
         _times(A, S, P, 1.0)
         _outer(B, B, N)
         _outer(A, P, K)
-        out[n] = (np.trace(S) - 2 * (B * P).sum() + (K * N).sum()) / k
+        total = 0.0
+        for i in range(k):
+            total += S[i, i]
+            for a in range(p):
+                total -= 2 * B[a, i] * P[a, i]
+        for a in range(p):
+            for b in range(p):
+                total += K[a, b] * N[a, b]
+        out[n] = total / k
     return out
 
 
@@ -297,19 +320,18 @@ def _losses(theta, S, p):
 def _gradient(theta, S, p, A, B, P, R, N, K, out):
     k = S.shape[0]
     _split(theta, k, p, A, B)
-    P[:], R[:] = 0.0, 0.0
+    _clear(P)
+    _clear(R)
     _times(A, S, P, 1.0)
     _times(B, S, R, 1.0)
     _outer(B, B, N)
     _outer(A, P, K)
-    gA = R
-    _times(N, P, gA, -1.0)
-    gB = P
-    _times(K, B, gB, -1.0)
+    _times(N, P, R, -1.0)  # R is the first layer's gradient now
+    _times(K, B, P, -1.0)  # and P the second's
     for a in range(p):
         for i in range(k):
-            out[a * k + i] = -2.0 / k * gA[a, i]
-            out[p * k + i * p + a] = -2.0 / k * gB[a, i]
+            out[a * k + i] = -2.0 / k * R[a, i]
+            out[p * k + i * p + a] = -2.0 / k * P[a, i]
 
 
 @njit(cache=True, nogil=True)
@@ -317,7 +339,7 @@ def _gradients(theta, S, p):
     k = S.shape[0]
     A, B, P, R = np.empty((p, k)), np.empty((p, k)), np.empty((p, k)), np.empty((p, k))
     N, K = np.empty((p, p)), np.empty((p, p))
-    out = np.empty_like(theta)
+    out = np.empty(theta.shape)
     for n in range(theta.shape[0]):
         _gradient(theta[n], S, p, A, B, P, R, N, K, out[n])
     return out
@@ -328,23 +350,27 @@ def _hessian_products(theta, vectors, S, p):
     k = S.shape[0]
     A, B, P = np.empty((p, k)), np.empty((p, k)), np.empty((p, k))
     VA, VB, DP, DR = np.empty((p, k)), np.empty((p, k)), np.empty((p, k)), np.empty((p, k))
-    N, K, half = np.empty((p, p)), np.empty((p, p)), np.empty((p, p))
-    out = np.empty_like(theta)
+    N, K, change = np.empty((p, p)), np.empty((p, p)), np.empty((p, p))
+    out = np.empty(theta.shape)
     for n in range(theta.shape[0]):
         _split(theta[n], k, p, A, B)
         _split(vectors[n], k, p, VA, VB)
-        P[:], DP[:], DR[:] = 0.0, 0.0, 0.0
+        _clear(P)
+        _clear(DP)
+        _clear(DR)
         _times(A, S, P, 1.0)
         _times(VA, S, DP, 1.0)
         _times(VB, S, DR, 1.0)
         _outer(B, B, N)
         _outer(A, P, K)
         _times(N, DP, DR, -1.0)
-        _outer(VB, B, half)
-        _times(half + half.T, P, DR, -1.0)
-        _outer(VA, P, half)
+        _outer(VB, B, change)
+        _symmetrise(change)  # the change of N
+        _times(change, P, DR, -1.0)
+        _outer(VA, P, change)
+        _symmetrise(change)  # the change of K
         _times(K, VB, DP, -1.0)
-        _times(half + half.T, B, DP, -1.0)
+        _times(change, B, DP, -1.0)
         for a in range(p):
             for i in range(k):
                 out[n, a * k + i] = -2.0 / k * DR[a, i]
@@ -354,12 +380,14 @@ def _hessian_products(theta, vectors, S, p):
 
 @njit(cache=True, nogil=True)
 def _descend(start, S, p, rate, n_steps):
-    k = S.shape[0]
+    k, d = S.shape[0], start.shape[1]
     A, B, P, R = np.empty((p, k)), np.empty((p, k)), np.empty((p, k)), np.empty((p, k))
-    N, K, g = np.empty((p, p)), np.empty((p, p)), np.empty(start.shape[1])
-    path = np.empty((n_steps + 1, start.shape[1]))
-    path[0] = start[0]
+    N, K, g = np.empty((p, p)), np.empty((p, p)), np.empty(d)
+    path = np.empty((n_steps + 1, d))
+    for q in range(d):
+        path[0, q] = start[0, q]
     for t in range(n_steps):
         _gradient(path[t], S, p, A, B, P, R, N, K, g)
-        path[t + 1] = path[t] - rate * g
+        for q in range(d):
+            path[t + 1, q] = path[t, q] - rate * g[q]
     return path

@@ -22,17 +22,20 @@ def lanczos_step(active, images, basis, alpha, beta, scale, j):
     for row in range(active.size):
         i, w = active[row], images[row]
         Q = basis[i, : j + 1]
-        h = np.dot(Q, w)
-        w -= np.dot(h, Q)
-        again = np.dot(Q, w)
-        w -= np.dot(again, Q)
-        alpha[i, j] = h[j] + again[j]
+        alpha[i, j] = 0.0
+        for _ in range(2):
+            overlap = np.dot(Q, w)
+            for q in range(j + 1):
+                for e in range(w.size):
+                    w[e] -= overlap[q] * Q[q, e]
+            alpha[i, j] += overlap[j]
         size = np.sqrt(np.dot(w, w))
         before = beta[i, j - 1] if j > 0 else 0.0
         scale[i] = max(scale[i], np.sqrt(before**2 + alpha[i, j] ** 2 + size**2))
         if size > BREAKDOWN * scale[i]:
             beta[i, j] = size
-            basis[i, j + 1] = w / size
+            for e in range(w.size):
+                basis[i, j + 1, e] = w[e] / size
         else:
             beta[i, j] = 0.0
 
