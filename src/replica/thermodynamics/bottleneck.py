@@ -275,6 +275,36 @@ def best_of(outcome: Outcome, starts: int) -> NDArray[np.int64]:
     return np.arange(len(groups)) * starts + groups.argmax(axis=1)
 
 
+def upper_envelope(outcomes: list[Outcome], penalties: ArrayLike) -> list[Outcome]:
+    r"""For each penalty the best of *all* the outcomes found, device by device.
+
+    Information and dissipation then fall with :math:`\alpha` for each device: if number 1 is best at :math:`\alpha_1` and
+    number 2 at :math:`\alpha_2>\alpha_1`, both from one pool, adding both inequalities gives
+    :math:`(\alpha_2-\alpha_1)(\Sigma_2-\Sigma_1)\le0`, and the first of them :math:`I_2\le I_1`.
+
+    Parameters
+    ----------
+    outcomes : list of Outcome
+        Alternatives for the same P devices.
+    penalties : array, shape (K,)
+
+    Returns
+    -------
+    list of Outcome
+        One for each penalty, with the objective at it.
+    """
+    information = np.stack([o.information for o in outcomes])
+    dissipation = np.stack([o.dissipation for o in outcomes])
+    parts = [np.stack(part) for part in zip(*(o.weights for o in outcomes))]
+    found = []
+    for alpha in np.asarray(penalties, dtype=np.float64):
+        objective = information - alpha * dissipation
+        at = (objective.argmax(axis=0), np.arange(objective.shape[1]))
+        weights = Weights(*(part[at] for part in parts))
+        found.append(Outcome(weights, information[at], dissipation[at], objective[at]))
+    return found
+
+
 def _checked(weights: Weights, tasks: Tasks, penalty: ArrayLike) -> tuple[Tasks, Array]:
     devices, patterns = len(weights.couplings), np.asarray(tasks.inputs, dtype=np.float64)
     labels = np.broadcast_to(check_labels(tasks.labels, len(patterns)), (devices, len(patterns)))
