@@ -32,6 +32,11 @@ def test_path_of_a_discrete_run_is_the_run():
     np.testing.assert_array_equal(run.elapsed, 12)
 
 
+def test_average_is_cut_at_the_common_time():
+    run = by_hand([[1.0, 0.5], [2.0, 0.5], [1.0, 5.0]])
+    np.testing.assert_allclose(time_average(run, lambda x: x[:, 0]), [(0 + 2 + 2) / 4, (5 + 5.5 + 36) / 4])
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(2, 30), st.integers(1, 4), st.integers(0, 99))
 def test_a_fine_grid_gives_the_time_average(n_steps, n_chains, seed):

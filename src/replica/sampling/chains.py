@@ -188,10 +188,11 @@ def _steps(n_steps: int, progress: bool) -> Any:
 def time_average(run: ChainRun, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     r"""Average of a function of the positions over each chain, weighted by how long each position was held,
 
-    $$\bar f = \frac{\sum_i \tau_i f(x_i)}{\sum_i \tau_i} , \qquad \tau_i = 1 \text{ in discrete time.}$$
+    $$\bar f = \frac1T \sum_i \tau_i f(x_i) , \qquad \sum_i \tau_i = T, \qquad \tau_i = 1 \text{ in discrete time.}$$
 
-    In continuous time a run is a fixed number of jumps rather than a fixed time, which biases this ratio by a term of
-    order one over the number of jumps, well below its standard error.
+    All chains are cut at the time T that every one of them has reached. The average over a fixed time of a chain that
+    starts in equilibrium has no bias; over a fixed number of jumps, whose total time is itself random and depends on
+    what was visited, it has one of the order of one over the effective number of samples in a chain.
 
     Parameters
     ----------
@@ -208,7 +209,9 @@ def time_average(run: ChainRun, function: Callable[[np.ndarray], np.ndarray]) ->
     values = np.asarray(function(run.positions.astype(np.float64)))
     if run.durations is None:
         return values.mean(axis=0)
-    weights = run.durations / run.durations.sum(axis=0)
+    ends = np.cumsum(run.durations, axis=0)
+    ends = np.minimum(ends, ends[-1].min())
+    weights = np.diff(ends, axis=0, prepend=0.0) / ends[-1]
     return np.einsum("t...b,tb->...b", values, weights)
 
 
