@@ -88,13 +88,20 @@ def mzi_matrix(theta: ArrayLike, phi: ArrayLike, r1: ArrayLike = IDEAL, r2: Arra
 
 def _mzi(theta: Float, phi: Float, r1: Float, r2: Float) -> Complex:
     """:func:`mzi_matrix` without the checks, for inner loops."""
-    inner, outer = np.exp(1j * theta), np.exp(1j * phi)
+    inner, outer = _unit(theta), _unit(phi)
     t1, t2 = np.sqrt(1 - r1 * r1), np.sqrt(1 - r2 * r2)
     result = np.empty((*np.broadcast_shapes(theta.shape, phi.shape, r1.shape, r2.shape), 2, 2), dtype=np.complex128)
     result[..., 0, 0] = outer * ((r1 * r2) * inner - t1 * t2)
     result[..., 0, 1] = 1j * ((r2 * t1) * inner + t2 * r1)
     result[..., 1, 0] = 1j * outer * ((t2 * r1) * inner + r2 * t1)
     result[..., 1, 1] = r1 * r2 - (t1 * t2) * inner
+    return result
+
+
+def _unit(angle: Float) -> Complex:
+    """:math:`e^{i\\alpha}`, about twice as fast as the complex exponential."""
+    result = np.empty(angle.shape, dtype=np.complex128)
+    result.real, result.imag = np.cos(angle), np.sin(angle)
     return result
 
 

@@ -39,7 +39,7 @@ def propagate(amplitudes: Complex, upper: np.ndarray, lower: np.ndarray, coupler
     shape = (devices, *amplitudes.shape[1:])
     re = np.array(np.broadcast_to(amplitudes.real, shape), order="C", dtype=np.float64)
     im = np.array(np.broadcast_to(amplitudes.imag, shape), order="C", dtype=np.float64)
-    _forward(re, im, upper, lower, coefficients)
+    _forward(re, im, np.ascontiguousarray(upper), np.ascontiguousarray(lower), coefficients)
     return re + 1j * im
 
 
