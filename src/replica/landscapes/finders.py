@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from replica.landscapes.krylov import (
+    Directions,
     KrylovStop,
     minimum_residual_direction,
     saddle_free_directions,
@@ -170,7 +171,7 @@ def newton_tr(
             lambda vectors, rows: landscape.hessian_product(theta[rows], vectors),
             gradient, damping, max_iterations, condition_limit,
         )  # fmt: skip
-        return _best_candidate(landscape, theta, squared, gradient, squared, step * found.direction, found.products)
+        return _best_candidate(landscape, theta, squared, gradient, squared, found, step)
 
     return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "damped Newton")
 
@@ -202,9 +203,7 @@ def saddle_free_newton(
             lambda vectors, rows: landscape.hessian_product(theta[rows], vectors), gradient, damping, max_iterations
         )
         loss = landscape.loss(theta)
-        return _best_candidate(
-            landscape, theta, squared, gradient, loss, step * found.direction, found.products, by_loss=True
-        )
+        return _best_candidate(landscape, theta, squared, gradient, loss, found, step, by_loss=True)
 
     return run_search(landscape, start, n_steps, advance, cutoff, keep_path, progress, "saddle-free Newton")
 
@@ -277,13 +276,13 @@ def _best_candidate(
     squared: Array,
     gradient: Array,
     merit: Array,
-    moves: Array,
-    products: Indices,
+    found: Directions,
+    step: float,
     by_loss: bool = False,
 ) -> Move:
-    """The candidate ``theta + moves[c]`` of smallest merit, where one is smaller than the present merit."""
-    count, n, d = moves.shape
-    at = (theta + moves).reshape(count * n, d)
+    """The candidate of smallest merit, where one is smaller than the present merit."""
+    count, n, d = found.direction.shape
+    at = (theta + step * found.direction).reshape(count * n, d)
     slopes = np.asarray(landscape.gradient(at)).reshape(count, n, d)
     norms = (slopes**2).sum(axis=2)
     values = np.asarray(landscape.loss(at)).reshape(count, n) if by_loss else norms
@@ -295,7 +294,7 @@ def _best_candidate(
         np.where(place, at.reshape(count, n, d)[best, rows], theta),
         np.where(moved, norms[best, rows], squared),
         np.where(place, slopes[best, rows], gradient),
-        moved, np.isfinite(values).any(axis=0), products, count,
+        moved, found.finite & np.isfinite(values).any(axis=0), found.products, count,
     )  # fmt: skip
 
 

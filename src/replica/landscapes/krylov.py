@@ -198,10 +198,12 @@ class Directions(NamedTuple):
     ----------
     direction : (n_candidates, n, d).
     products : (n,), Hessian-vector products made.
+    finite : (n,), false where a Hessian product or the gradient is not finite; the directions are zero there.
     """
 
     direction: Array
     products: NDArray[np.int64]
+    finite: NDArray[np.bool_]
 
 
 def shifted_directions(
@@ -223,7 +225,7 @@ def shifted_directions(
         raise ValueError(f"shifts must be a list of finite numbers, got {shifts!r}")
     space, sizes, products = _full_space(product, gradient, max_iterations)
     y = shifted_solutions(space.alpha, space.beta, space.norm, sizes, shifts, condition_limit)
-    return Directions(np.stack([combine_basis(space.basis, y_s, sizes) for y_s in y]), products)
+    return Directions(np.stack([combine_basis(space.basis, y_s, sizes) for y_s in y]), products, space.finite)
 
 
 def saddle_free_directions(product: Product, gradient: ArrayLike, shifts: ArrayLike, max_iterations: int) -> Directions:
@@ -239,7 +241,7 @@ def saddle_free_directions(product: Product, gradient: ArrayLike, shifts: ArrayL
         raise ValueError(f"shifts must be a list of positive numbers, got {shifts!r}")
     space, sizes, products = _full_space(product, gradient, max_iterations)
     y = saddle_free_solutions(space.alpha, space.beta, space.norm, sizes, shifts)
-    return Directions(np.stack([combine_basis(space.basis, y_s, sizes) for y_s in y]), products)
+    return Directions(np.stack([combine_basis(space.basis, y_s, sizes) for y_s in y]), products, space.finite)
 
 
 def _full_space(

@@ -68,7 +68,7 @@ def backtrack(
 
     Returns
     -------
-    :class:`StepFound`. A merit that is not finite is never accepted.
+    :class:`StepFound`. A merit that is not finite is never accepted, nor a step that is lost in rounding.
     """
     n = len(theta)
     new, new_merit, new_gradient = theta.copy(), merit.copy(), gradient.copy()
@@ -77,6 +77,9 @@ def backtrack(
     waiting = np.flatnonzero(trial > 0)
     while waiting.size:
         at = theta[waiting] + trial[waiting, None] * direction[waiting]
+        changed = (at != theta[waiting]).any(axis=1)
+        if not changed.all():
+            at, waiting = at[changed], waiting[changed]
         value, slope = evaluate(at, waiting)
         evaluations[waiting] += 1
         good = value <= merit[waiting] + trial[waiting] * decrease[waiting]
