@@ -108,7 +108,7 @@ def test_gradient_by_finite_differences(spins):
         steady = steady_states(j, h)
         return (steady.distribution * slope).sum(axis=(1, 2)) + weight * steady.entropy_production.sum(axis=1)
 
-    by_j, by_h = steady_state_gradient(j, h, steady_states(j, h), slope, weight)
+    by_j, by_h = steady_state_gradient(steady_states(j, h), slope, weight)
     turn_j, turn_h = rng.normal(size=j.shape) * (1 - np.eye(spins)), rng.normal(size=h.shape)
     step = 1e-5
     slope_there = (value(j + step * turn_j, h + step * turn_h) - value(j - step * turn_j, h - step * turn_h)) / 2 / step
@@ -159,7 +159,7 @@ def test_other_bad_input_is_refused():
     with pytest.raises(ValueError, match=f"up to {MAX_SPINS}"):
         spin_states(MAX_SPINS + 1)
     with pytest.raises(ValueError, match="slope"):
-        steady_state_gradient(j, h, steady_states(j, h), np.zeros((1, 1, 3)), np.zeros(1))
+        steady_state_gradient(steady_states(j, h), np.zeros((1, 1, 3)), np.zeros(1))
     with pytest.raises(ValueError, match="one network"):
         simulate_spins(j, h, 1.0, 1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="positive duration"):

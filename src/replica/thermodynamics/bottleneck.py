@@ -156,7 +156,7 @@ def objective_gradient(weights: Weights, design: Design, tasks: Tasks, penalty: 
     steady = steady_states(j, h)
     information, slope = information_slope(steady.distribution, tasks.labels)
     dissipation = steady.entropy_production.mean(axis=1)
-    by_j, by_h = steady_state_gradient(j, h, steady, slope, -penalty / len(patterns))
+    by_j, by_h = steady_state_gradient(steady, slope, -penalty / len(patterns))
     by_z = by_j * design.tilt * design.coupling_bound * (1 - np.tanh(_effective(weights, design)) ** 2)
     by_z = np.where(design.tied[:, None, None], 0.5 * (by_z + np.swapaxes(by_z, -1, -2)), by_z)
     by_t = by_h.sum(axis=1) * (1 - np.tanh(weights.thresholds) ** 2)
@@ -256,7 +256,7 @@ def refine_devices(
             return value, -np.concatenate([part.ravel() for part in gradient])
 
         flat = np.concatenate([part.ravel() for part in start])
-        options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 20, "ftol": 1e-10, "gtol": 1e-8}
+        options = {"maxfun": evaluations, "maxiter": evaluations, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-7}
         found.append(unpack(minimize(loss, flat, jac=True, method="L-BFGS-B", options=options).x))
     return judge(Weights(*(np.concatenate(parts) for parts in zip(*found))), design, tasks, penalty)
 

@@ -37,6 +37,10 @@ class SteadyState(NamedTuple):
     r"""Rates :math:`\sigma(s)\ge0` in nats per attempt time, shape (P, S)."""
     factors: Array
     """The elimination, shape (P, S, n/2, n/2), for :func:`steady_state_gradient`."""
+    pairs: Array
+    """Fields and rates of all pairs of neighbouring configurations, shape (P, S, 3, n/2, N), for the same."""
+    leaving: Array
+    """Rates of leaving the even configurations, shape (P, S, n/2), for the same."""
 
 
 def spin_states(n_spins: int) -> Array:
@@ -166,16 +170,13 @@ def steady_states(couplings: ArrayLike, fields: ArrayLike) -> SteadyState:
     return SteadyState(*solve(j, h, *_layout(j.shape[-1]), spins))
 
 
-def steady_state_gradient(
-    couplings: ArrayLike, fields: ArrayLike, steady: SteadyState, slope: ArrayLike, weight: ArrayLike
-) -> tuple[Array, Array]:
+def steady_state_gradient(steady: SteadyState, slope: ArrayLike, weight: ArrayLike) -> tuple[Array, Array]:
     r"""Exact gradient of :math:`G=f(\pi)+w\sum_s\sigma(s)` with respect to couplings and fields.
 
     Parameters
     ----------
-    couplings, fields : arrays, shapes (P, N, N) and (P, S, N)
     steady : SteadyState
-        From :func:`steady_states` of the same network.
+        From :func:`steady_states`.
     slope : array, shape (P, S, n)
         :math:`\partial f/\partial\pi(x|s)`.
     weight : array, shape (P,)
@@ -185,17 +186,23 @@ def steady_state_gradient(
     -------
     (array (P, N, N), array (P, S, N))
         :math:`\partial G/\partial J` (diagonal zero) and :math:`\partial G/\partial H`.
+
+    Raises
+    ------
+    ValueError
+        If slope or weight do not fit.
     """
-    j, h = _batch(couplings, fields)
     slope = np.ascontiguousarray(slope, dtype=np.float64)
     weight = np.ascontiguousarray(weight, dtype=np.float64)
-    if slope.shape != steady.distribution.shape or weight.shape != (len(j),):
+    if slope.shape != steady.distribution.shape or weight.shape != (len(slope),):
         raise ValueError(
-            f"expected a slope of shape {steady.distribution.shape} and a weight of shape {(len(j),)}; "
+            f"expected a slope of shape {steady.distribution.shape} and a weight for each device; "
             f"got {slope.shape} and {weight.shape}"
         )
-    layout, spins = _layout(j.shape[-1]), spin_states(j.shape[-1])
-    by_coupling, by_field = pull_back(j, h, *layout, spins, steady.distribution, steady.factors, slope, weight)
+    spins = steady.pairs.shape[-1]
+    by_coupling, by_field = pull_back(
+        *_layout(spins), spin_states(spins), steady.distribution, *steady[2:], slope, weight
+    )
     return by_coupling.sum(axis=1), by_field
 
 

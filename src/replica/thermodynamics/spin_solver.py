@@ -37,10 +37,11 @@ def _pairs(coupling, field, odd, neighbour, spins, h, rate_odd, rate_even, leave
             h[o, i] = local
             against = spins[odd[o], i] * local  # positive: the odd state is aligned with its field
             small = np.exp(-2.0 * abs(against))
+            fast = 1.0 / (1.0 + small)
             if against > 0:
-                rate_odd[o, i], rate_even[o, i] = small / (1.0 + small), 1.0 / (1.0 + small)
+                rate_odd[o, i], rate_even[o, i] = small * fast, fast
             else:
-                rate_odd[o, i], rate_even[o, i] = 1.0 / (1.0 + small), small / (1.0 + small)
+                rate_odd[o, i], rate_even[o, i] = fast, small * fast
             leave[neighbour[o, i]] += rate_even[o, i]
 
 
@@ -69,15 +70,18 @@ def _eliminate(neighbour, back, rate_odd, rate_even, leave, s):
 
 @njit(cache=True, nogil=True)
 def solve(coupling, field, odd, even, neighbour, back, spins):
-    r"""Steady states :math:`\pi` (P, S, n), entropy production rates (P, S) and eliminations (P, S, m, m)."""
+    r"""Steady states :math:`\pi` (P, S, n), entropy production rates (P, S), eliminations (P, S, m, m), and the fields
+    and rates of all pairs (P, S, 3, m, N) with the rates of leaving the even states (P, S, m)."""
     devices, inputs = field.shape[0], field.shape[1]
     m, n = neighbour.shape
     pi = np.empty((devices, inputs, 2 * m))
     sigma = np.empty((devices, inputs))
     factor = np.empty((devices, inputs, m, m))
+    pairs = np.empty((devices, inputs, 3, m, n))
+    leaving = np.empty((devices, inputs, m))
     for item in range(devices * inputs):
         p, q = item // inputs, item % inputs
-        h, rate_odd, rate_even, leave = np.empty((m, n)), np.empty((m, n)), np.empty((m, n)), np.empty(m)
+        h, rate_odd, rate_even, leave = pairs[p, q, 0], pairs[p, q, 1], pairs[p, q, 2], leaving[p, q]
         _pairs(coupling[p], field[p, q], odd, neighbour, spins, h, rate_odd, rate_even, leave)
         s, state = factor[p, q], pi[p, q]
         _eliminate(neighbour, back, rate_odd, rate_even, leave, s)
@@ -102,24 +106,23 @@ def solve(coupling, field, odd, even, neighbour, back, spins):
                 current = state[odd[o]] * rate_odd[o, i] - state[even[neighbour[o, i]]] * rate_even[o, i]
                 production -= 2.0 * h[o, i] * spins[odd[o], i] * current
         sigma[p, q] = production
-    return pi, sigma, factor
+    return pi, sigma, factor, pairs, leaving
 
 
 @njit(cache=True, nogil=True)
-def pull_back(coupling, field, odd, even, neighbour, back, spins, pi, factor, slope, weight):
+def pull_back(odd, even, neighbour, back, spins, pi, factor, pairs, leaving, slope, weight):
     r"""Gradient of :math:`\sum_s[\,f(\pi_s)+w\,\sigma_s]` for each device: couplings (P, S, N, N) and fields (P, S, N).
 
-    ``slope`` (P, S, n) is :math:`\partial f/\partial\pi_s(x)`, ``weight`` (P,) is :math:`w`; ``pi`` and ``factor`` come
-    from :func:`solve`. Contributions of the inputs are left apart.
+    ``slope`` (P, S, n) is :math:`\partial f/\partial\pi_s(x)`, ``weight`` (P,) is :math:`w`; ``pi``, ``factor``,
+    ``pairs`` and ``leaving`` come from :func:`solve`. Contributions of the inputs are left apart.
     """
-    devices, inputs = field.shape[0], field.shape[1]
+    devices, inputs = pi.shape[0], pi.shape[1]
     m, n = neighbour.shape
     to_coupling = np.zeros((devices, inputs, n, n))
     to_field = np.zeros((devices, inputs, n))
     for item in range(devices * inputs):
         p, q = item // inputs, item % inputs
-        h, rate_odd, rate_even, leave = np.empty((m, n)), np.empty((m, n)), np.empty((m, n)), np.empty(m)
-        _pairs(coupling[p], field[p, q], odd, neighbour, spins, h, rate_odd, rate_even, leave)
+        h, rate_odd, rate_even, leave = pairs[p, q, 0], pairs[p, q, 1], pairs[p, q, 2], leaving[p, q]
         s, state, w = factor[p, q], pi[p, q], weight[p]
         r = slope[p, q].copy()
         for o in range(m):
