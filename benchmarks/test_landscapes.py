@@ -25,13 +25,14 @@ def the_papers_autoencoder(count):
     return net, path[sample_uniform_in_loss(net.loss(path), count, rng)]
 
 
-def seconds_per_product(call, repeats=20):
+def seconds(call, repeats=30):
+    """Least processor time of this thread: unlike time on the clock it does not count other programs."""
     call()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.thread_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
 
 
@@ -70,8 +71,8 @@ def test_hessians_of_all_critical_points(benchmark):
 def test_hessian_product_by_hand_costs_less_than_three_gradients(benchmark):
     net, starts = the_papers_autoencoder(500)
     benchmark(net.hessian_product, starts, starts)
-    product = seconds_per_product(lambda: net.hessian_product(starts, starts))
-    assert product < 3 * seconds_per_product(lambda: net.gradient(starts))
+    product = seconds(lambda: net.hessian_product(starts, starts))
+    assert product < 3 * seconds(lambda: net.gradient(starts))
 
 
 def test_hessian_product_by_torch_costs_two_to_three_gradients(benchmark):
@@ -82,12 +83,15 @@ def test_hessian_product_by_torch_costs_two_to_three_gradients(benchmark):
         first, second = theta[:2048].reshape(64, 32), theta[2048:].reshape(32, 64)
         return (torch.nn.functional.silu(x @ first) @ second - x).square().mean()
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     net = torch_landscape(loss, 4096)
     theta, vectors = 0.1 * np.random.default_rng(0).normal(size=(2, 4, 4096))
     benchmark(net.hessian_product, theta, vectors)
-    product = seconds_per_product(lambda: net.hessian_product(theta, vectors))
-    gradient = seconds_per_product(lambda: net.gradient(theta))
-    assert product < 3.5 * gradient  # three, and a sixth for the noise of a shared machine
+    product = seconds(lambda: net.hessian_product(theta, vectors))
+    gradient = seconds(lambda: net.gradient(theta))
+    torch.set_num_threads(threads)
+    assert product < 3.5 * gradient  # three, and a sixth for noise
 
 
 def swish_autoencoder(samples=200):
@@ -101,8 +105,8 @@ def test_swish_hessian_product_by_hand_costs_less_than_three_gradients(benchmark
     net, theta, _ = swish_autoencoder()
     vectors = np.random.default_rng(2).normal(size=theta.shape)
     benchmark(net.hessian_product, theta, vectors)
-    product = seconds_per_product(lambda: net.hessian_product(theta, vectors))
-    assert product < 3 * seconds_per_product(lambda: net.gradient(theta))
+    product = seconds(lambda: net.hessian_product(theta, vectors))
+    assert product < 3 * seconds(lambda: net.gradient(theta))
 
 
 def test_swish_hessian_product_by_torch(benchmark):

@@ -54,6 +54,14 @@ def test_nonlinear_loss_by_finite_differences():
     np.testing.assert_allclose(auto.hessian_product(theta, vectors), difference, rtol=1e-6, atol=1e-8)
 
 
+def test_losses_without_curvature_or_without_a_parameter():
+    rng = np.random.default_rng(2)
+    theta, vectors = rng.normal(size=(2, 3, 2))
+    flat = torch_landscape(lambda t: 3 * t[0], 2)
+    np.testing.assert_array_equal(flat.gradient(theta), np.tile([3.0, 0.0], (3, 1)))
+    np.testing.assert_array_equal(flat.hessian_product(theta, vectors), np.zeros((3, 2)))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="n_parameters"):
         torch_landscape(lambda theta: theta.sum(), 0)
