@@ -5,6 +5,7 @@ import pytest
 
 from replica.thermodynamics.bottleneck import (
     Design,
+    Outcome,
     Tasks,
     Weights,
     best_of,
@@ -19,6 +20,7 @@ from replica.thermodynamics.bottleneck import (
     refine_devices,
     tilt_matrix,
     train_devices,
+    upper_envelope,
 )
 from replica.thermodynamics.equilibrium_devices import (
     equilibrium_distribution,
@@ -87,6 +89,24 @@ def test_reciprocal_devices_stay_in_equilibrium_and_lose_to_free_ones_started_th
     cheap = train_devices(start, free_design(6, 3), tasks, 10.0, 60)
     assert cheap.dissipation.mean() < 0.1 * free.dissipation.mean()
     assert best_of(free, 3).tolist() == [int(k + free.objective[k : k + 3].argmax()) for k in (0, 3)]
+
+
+def test_the_upper_envelope_falls_with_the_price_and_is_the_best_of_the_pool():
+    rng = np.random.default_rng(0)
+    pool = [
+        Outcome(devices(50, seed=k), rng.random(50), rng.exponential(size=50), np.full(50, np.nan)) for k in range(6)
+    ]
+    alphas = np.array([0.0, 0.2, 0.7, 3.0])
+    found = upper_envelope(pool, alphas)
+    for values in ([o.information for o in found], [o.dissipation for o in found]):
+        assert (np.diff(values, axis=0) <= 0).all()
+    for alpha, best in zip(alphas, found):
+        objective = np.stack([o.information - alpha * o.dissipation for o in pool])
+        np.testing.assert_array_equal(best.objective, objective.max(axis=0))
+        chosen = objective.argmax(axis=0)
+        np.testing.assert_array_equal(
+            best.weights.couplings, np.stack([o.weights.couplings for o in pool])[chosen, np.arange(50)]
+        )
 
 
 def test_information_bounds_and_its_slope():
