@@ -278,8 +278,8 @@ def best_of(outcome: Outcome, starts: int) -> NDArray[np.int64]:
 def upper_envelope(outcomes: list[Outcome], penalties: ArrayLike) -> list[Outcome]:
     r"""For each penalty the best of *all* the outcomes found, device by device.
 
-    Information and dissipation then fall with :math:`\alpha` for each device: if number 1 is best at :math:`\alpha_1` and
-    number 2 at :math:`\alpha_2>\alpha_1`, both from one pool, adding both inequalities gives
+    Information and dissipation then fall with :math:`\alpha` for each device: if number 1 is best at :math:`\alpha_1`
+    and number 2 at :math:`\alpha_2>\alpha_1`, both from one pool, adding both inequalities gives
     :math:`(\alpha_2-\alpha_1)(\Sigma_2-\Sigma_1)\le0`, and the first of them :math:`I_2\le I_1`.
 
     Parameters
