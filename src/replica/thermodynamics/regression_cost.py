@@ -233,8 +233,8 @@ def random_slope_data_entropy_bits(model: LinearModel, slope_sd: float, n: int, 
 def foreseen_bits(model: LinearModel, slope_sd: float) -> float:
     r"""Bits of each new pair that earlier ones tell, for a slope :math:`N(0,\sigma_w^2)` and :math:`N\to\infty`.
 
-    It is :math:`\frac12\mathbb E\log_2(1+\sigma_w^2x^2/\sigma^2)`, the information that one pair has about the slope and
-    the next ones share. ValueError unless `slope_sd` is positive and finite.
+    It is :math:`\frac12\mathbb E\log_2(1+\sigma_w^2x^2/\sigma^2)`, what one pair says about the slope and the next ones
+    share. ValueError unless `slope_sd` is positive and finite.
     """
     if not (np.isfinite(slope_sd) and slope_sd > 0):
         raise ValueError(f"slope_sd must be positive and finite, got {slope_sd}.")
