@@ -59,7 +59,6 @@ def clements_decompose(unitary: ArrayLike, tolerance: float = UNITARY_TOLERANCE)
     upper, _ = grid_layout(modes)
     theta, phi = np.zeros(upper.shape), np.zeros(upper.shape)
     psi = _decompose(matrix, theta, phi)
-    # a grid of two modes has an empty second layer; bar and cross are both exact there, since it holds no coupler
     return grid_mesh(theta, phi, psi)
 
 
@@ -84,7 +83,7 @@ def _angle(z):  # pragma: no cover (compiled)
 def _decompose(matrix, theta_of, phi_of):  # pragma: no cover (compiled)
     """Null ``matrix`` in place and fill the phases by layer and slot; returns the output phases."""
     n = matrix.shape[0]
-    transposed = matrix.T.copy()  # columns are contiguous here; rows of `matrix` are there: keep both ways cheap
+    transposed = matrix.T.copy()  # whose rows, the matrix's columns, are contiguous
     total = n * (n - 1) // 2
     mode = np.zeros(total, np.int64)
     theta = np.zeros(total)

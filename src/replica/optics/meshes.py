@@ -5,7 +5,7 @@ A mesh is a sequence of layers of MZIs on disjoint pairs of modes, then one colu
 
 - grid (Clements et al. 2016): even layers pair (0,1), (2,3), ..., odd layers (1,2), (3,4), ...; as deep as there are
   modes it reaches every unitary matrix, with fewer layers it is truncated;
-- FFT: layer `l` pairs `k` with `k XOR 2**l`; it has `log2 N` layers and is not universal.
+- FFT: layer l pairs k with `k XOR 2**l`; it has `log2 N` layers and is not universal.
 
 A stack is a tuple of meshes of equal width, in the order in which light meets them.
 """
@@ -22,7 +22,7 @@ from replica.optics.components import Complex, Float, check_finite, mzi_matrix
 from replica.optics.propagation import propagate
 
 __all__ = [
-    "Mesh", "Stack", "as_stack", "fft_layout", "fft_mesh", "grid_layout", "grid_mesh", "mesh_matrix",
+    "Mesh", "Stack", "apply_mesh", "as_stack", "fft_layout", "fft_mesh", "grid_layout", "grid_mesh", "mesh_matrix",
     "random_fft_mesh", "random_fft_stack", "random_grid_mesh",
 ]  # fmt: skip
 
@@ -70,6 +70,7 @@ class Mesh:
         return int(self.used.sum())
 
 
+#: meshes of equal width in series, in the order in which light meets them
 Stack = tuple[Mesh, ...]
 
 
