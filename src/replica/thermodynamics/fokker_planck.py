@@ -20,7 +20,8 @@ from scipy.special import logsumexp, xlogy
 
 Array = NDArray[np.float64]
 
-EDGE_DENSITY = 1e-6  # at the ends of the grid, as a share of its maximum, a density must be smaller than this
+#: At the ends of the grid an equilibrium density must be below this share of its maximum.
+EDGE_DENSITY = 1e-6
 
 
 class ControlledPotential(NamedTuple):

@@ -29,7 +29,8 @@ from replica.thermodynamics.fokker_planck import (
 
 Array = NDArray[np.float64]
 
-MOST_AT_EDGE = 1e-6  # probability density at the grid's ends, as a share of its maximum, that a protocol may cause
+#: The largest density at an end of the grid, as a share of the maximum, that a protocol may cause.
+MOST_AT_EDGE = 1e-6
 
 
 @njit(cache=True)

@@ -88,7 +88,7 @@ def relax_path(task: Drive, segments: int = 20, level_count: int = 300, iteratio
     ----------
     task : Drive
     segments : int
-        N, at least 2; chords fall short of arcs by a share of order 1/N**2.
+        N, at least 2; chords fall short of arcs by a share of order $1/N^2$.
     level_count : int
         Points of each quantile function.
     iterations : int

@@ -102,7 +102,8 @@ def wasserstein2_squared(x: Array, p: Array, q: Array) -> float:
 def friction_from_transport(system: ControlledPotential, control: ArrayLike, separation: float = 1e-3) -> Array:
     r"""Friction tensor (m, m) from distances, $W_2^2(\rho_{\lambda-v/2}, \rho_{\lambda+v/2}) \to v\cdot g\cdot v$.
 
-    One distance for each direction $v$ along an axis or a diagonal, $|v|$ = `separation` in control units.
+    One distance for each direction $v$ along an axis or a diagonal, `separation` apart in control units (along a
+    diagonal in each of the two controls).
     Raises ValueError where there is no equilibrium on the grid, or the separation is not positive.
     """
     if not separation > 0:
