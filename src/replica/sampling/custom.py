@@ -1,11 +1,11 @@
 r"""A distribution of your own: an energy as a function on arrays, its gradient by hand or by automatic differentiation.
 
-```
-target = CustomTarget(2, lambda x: 0.5 * (x**2).sum(axis=0), lambda x: x)   # by hand, in numpy
-target = TorchTarget(2, lambda x: 0.5 * (x**2).sum(dim=0))                    # by torch autograd
-check_gradient(target, start)
-run = run_chains(MarkovJumpHMC(target, step_size=0.5), start, 1000, rng)
-```
+For a standard normal distribution in two dimensions::
+
+    by_hand = CustomTarget(2, lambda x: 0.5 * (x**2).sum(axis=0), lambda x: x)
+    by_torch = TorchTarget(2, lambda x: 0.5 * (x**2).sum(dim=0))
+    check_gradient(by_hand, start)
+    run = run_chains(MarkovJumpHMC(by_hand, step_size=0.5), start, 1000, rng)
 
 The energy is minus the logarithm of the density, up to a constant. Positions are ``(n_dims, n_chains)``: one column for
 each chain, and one energy for each column.

@@ -35,8 +35,10 @@ def autocovariance(samples: np.ndarray, max_lag: int) -> np.ndarray:
 
     Parameters
     ----------
-    samples : ``(T, n_dims, n_chains)``, or ``(T, n_chains)`` for one dimension.
-    max_lag : $t_{max}$, below T.
+    samples
+        ``(T, n_dims, n_chains)``, or ``(T, n_chains)`` for one dimension.
+    max_lag
+        $t_{max}$, below T.
 
     Returns
     -------
@@ -44,7 +46,8 @@ def autocovariance(samples: np.ndarray, max_lag: int) -> np.ndarray:
 
     Raises
     ------
-    ValueError : wrong number of axes, NaN or infinite samples, or a lag outside 0..T-1.
+    ValueError
+        Wrong number of axes, NaN or infinite samples, or a lag outside 0..T-1.
     """
     samples = np.asarray(samples)
     if samples.ndim == 2:
@@ -88,9 +91,12 @@ def crossing(rho: np.ndarray, level: float, spacing: float = 1.0) -> float:
 
     Parameters
     ----------
-    rho : ``(n,)``, values at 0, spacing, 2 spacing, ...
-    level : threshold in (0, 1), e.g. 0.5.
-    spacing : distance of neighbours, e.g. gradient evaluations per lag.
+    rho
+        ``(n,)``, values at 0, spacing, 2 spacing, ...
+    level
+        Threshold in (0, 1), e.g. 0.5.
+    spacing
+        Distance of neighbours, e.g. gradient evaluations per lag.
     """
     rho = np.asarray(rho, dtype=np.float64)
     if rho.ndim != 1 or rho.size < 2:
@@ -186,8 +192,10 @@ def jackknife(
 
     Parameters
     ----------
-    statistic : function of an integer index array of chains, returns a number or an array.
-    n_chains, n_batches : at least two batches, at most one per chain.
+    statistic
+        Function of an integer index array of chains, returns a number or an array.
+    n_chains, n_batches
+        At least two batches, at most one per chain.
 
     Returns
     -------

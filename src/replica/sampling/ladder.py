@@ -58,7 +58,8 @@ def ladder_transition_matrix(energies: np.ndarray, n_lookahead: int) -> np.ndarr
 
     Raises
     ------
-    ValueError : fewer than two energies, a non-finite one, or ``n_lookahead`` below 1.
+    ValueError
+        Fewer than two energies, a non-finite one, or ``n_lookahead`` below 1.
 
     Reference: Sohl-Dickstein et al. (2014), Section 3.
     """

@@ -38,9 +38,12 @@ class PhasePoint(NamedTuple):
 
     Attributes
     ----------
-    position, momentum : ``(n_dims, n_chains)``.
-    gradient : ``(n_dims, n_chains)``, $\nabla E$ at the position.
-    potential : ``(n_chains,)``, $E$ at the position.
+    position, momentum
+        ``(n_dims, n_chains)``.
+    gradient
+        ``(n_dims, n_chains)``, $\nabla E$ at the position.
+    potential
+        ``(n_chains,)``, $E$ at the position.
     """
 
     position: np.ndarray
@@ -166,10 +169,14 @@ def leapfrog(
 
     Parameters
     ----------
-    position, momentum : ``(n_dims, n_chains)``.
-    gradient : $\nabla E$ at ``position``, same shape.
-    step_size : $\epsilon > 0$, a number or one per chain ``(n_chains,)``.
-    n_steps : $M \ge 1$.
+    position, momentum
+        ``(n_dims, n_chains)``.
+    gradient
+        $\nabla E$ at ``position``, same shape.
+    step_size
+        $\epsilon > 0$, a number or one per chain ``(n_chains,)``.
+    n_steps
+        $M \ge 1$.
 
     Returns
     -------
@@ -177,7 +184,8 @@ def leapfrog(
 
     Raises
     ------
-    ValueError : ``step_size`` not positive and finite, or ``n_steps`` below 1.
+    ValueError
+        ``step_size`` not positive and finite, or ``n_steps`` below 1.
 
     Reference: Sohl-Dickstein et al. (2014), Section 2; Neal (2011), Section 2.3.
     """

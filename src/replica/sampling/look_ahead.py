@@ -67,8 +67,9 @@ def lookahead_cumulative(energies: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    energies : ``(K + 1, ...)``, the Hamiltonian $h_a = H(L^a\zeta)$ along the ladder, $h_0$ first; $+\infty$ is
-        allowed above $h_0$ and means a state of probability zero.
+    energies
+        ``(K + 1, ...)``, the Hamiltonian $h_a = H(L^a\zeta)$ along the ladder, $h_0$ first; $+\infty$ is allowed
+        above $h_0$ and means a state of probability zero.
 
     Returns
     -------
@@ -76,7 +77,8 @@ def lookahead_cumulative(energies: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    ValueError : fewer than two energies, NaN, a non-finite $h_0$, or minus infinity.
+    ValueError
+        Fewer than two energies, NaN, a non-finite $h_0$, or minus infinity.
 
     Reference: closed form of the recursion of Sohl-Dickstein et al. (2014), Section 3; proof in the module's docstring.
     """
@@ -140,18 +142,25 @@ class LookAheadHMC:
 
     Parameters
     ----------
-    target : energy and gradient.
-    step_size : $\epsilon$, a number or one per chain.
-    n_leapfrog : M, leapfrog steps of one trajectory.
-    n_lookahead : K, at least 1.
-    beta : momentum corruption in (0, 1], a number or one per chain; 1 draws all momenta anew.
-    trajectory : the operator $L$, where it is not leapfrog; ``step_size`` and ``n_leapfrog`` are not used then.
+    target
+        Energy and gradient.
+    step_size
+        $\epsilon$, a number or one per chain.
+    n_leapfrog
+        M, leapfrog steps of one trajectory.
+    n_lookahead
+        K, at least 1.
+    beta
+        Momentum corruption in (0, 1], a number or one per chain; 1 draws all momenta anew.
+    trajectory
+        The operator $L$, where it is not leapfrog; ``step_size`` is not used then, and ``n_leapfrog`` for costs alone.
 
     A step's ``move`` is the rung taken, 1 to K, or 0 for a flip.
 
     Raises
     ------
-    ValueError : bad ``n_lookahead``, ``beta``, ``step_size`` or ``n_leapfrog``.
+    ValueError
+        Bad ``n_lookahead``, ``beta``, ``step_size`` or ``n_leapfrog``.
 
     Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """
@@ -201,11 +210,16 @@ def look_ahead_step(
 
     Parameters
     ----------
-    point : the present phase point.
-    trajectory : the operator $L$, see `replica.sampling.leapfrog.leapfrog_trajectory`.
-    n_lookahead : K, at least 1 (1 is HMC).
-    beta : momentum corruption in (0, 1], a number or one per chain.
-    rng : source of the uniform numbers and of the momentum noise.
+    point
+        The present phase point.
+    trajectory
+        The operator $L$, see `replica.sampling.leapfrog.leapfrog_trajectory`.
+    n_lookahead
+        K, at least 1 (1 is HMC).
+    beta
+        Momentum corruption in (0, 1], a number or one per chain.
+    rng
+        Source of the uniform numbers and of the momentum noise.
 
     Returns
     -------
@@ -213,8 +227,10 @@ def look_ahead_step(
 
     Raises
     ------
-    ValueError : bad ``n_lookahead`` or ``beta``.
-    Diverged : the energy along a trajectory is NaN.
+    ValueError
+        Bad ``n_lookahead`` or ``beta``.
+    Diverged
+        The energy along a trajectory is NaN.
 
     Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """

@@ -11,8 +11,9 @@ of $\zeta$ is $c\,[a+\max(0,b-a)] = c\max(a,b)$; into it flow $bc$ from $L^{-1}\
 for which forward and backward swap: $c\max(a,b)$ again. Fresh momenta preserve the target by themselves.
 
 The proof needs $FLFL=1$, which floating-point leapfrog obeys only where it is not chaotic. Remembering the two
-trajectories and swapping them after a flip asks for less: that the *law* of the ends of a trajectory is reversible. If
-$K(a|h)$ is that law, the weight $p(h)K(a|h)K(b|h)$ of a state with its two ends is stationary, by the same line.
+trajectories and swapping them after a flip asks for less: that the *law* $\kappa(a|h)$ of the end of a trajectory from
+h is reversible, $\kappa(a|h)=\kappa(Fh|Fa)$. Then the weight $p(h)\,\kappa(a|h)\,\kappa(Fb|Fh)$ of a state with its
+two ends is stationary, by the same line.
 Computing the ends anew after a flip (``recompute_after_flip``) loses this.
 
 A state is held for an exponential time of mean $1/q$, $q$ the sum of the rates, and counts with *its own* holding time.

@@ -115,8 +115,10 @@ def oscillator_transition_fractions(
 
     Parameters
     ----------
-    step_size : a number or an array of any shape, below 2.
-    n_leapfrog, n_lookahead : M and K.
+    step_size
+        A number or an array of any shape, below 2.
+    n_leapfrog, n_lookahead
+        M and K.
 
     Returns
     -------

@@ -84,17 +84,21 @@ class AnisotropicGaussian(_Diagonal):
 
     Parameters
     ----------
-    n_dims : number of dimensions, at least 1.
-    log10_condition : $c$, the decimal logarithm of the ratio of the largest to the smallest precision. The publication
-        uses 6: standard deviations run from $10^3$ down to 1.
+    n_dims
+        Number of dimensions, at least 1.
+    log10_condition
+        $c$, the decimal logarithm of the ratio of the largest to the smallest precision. The publication uses 6:
+        standard deviations run from $10^3$ down to 1.
 
     Attributes
     ----------
-    precisions : ``(n_dims,)``, the $j_i$ in increasing order (widest direction first).
+    precisions
+        ``(n_dims,)``, the $j_i$ in increasing order (widest direction first).
 
     Raises
     ------
-    ValueError : dimension below 1, or a negative or non-finite ``log10_condition``.
+    ValueError
+        Dimension below 1, or a negative or non-finite ``log10_condition``.
 
     Reference: Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
     """
@@ -147,13 +151,17 @@ class RoughWell:
 
     Parameters
     ----------
-    n_dims : number of dimensions.
-    scale : $\sigma_1$, standard deviation of the well (100 in the publication).
-    period : $\sigma_2$, period of the ripple (4 in the publication). The ripple's height is 2 $kT$.
+    n_dims
+        Number of dimensions.
+    scale
+        $\sigma_1$, standard deviation of the well (100 in the publication).
+    period
+        $\sigma_2$, period of the ripple (4 in the publication). The ripple's height is 2 $kT$.
 
     Raises
     ------
-    ValueError : a dimension below 1, or a scale or period that is not positive and finite.
+    ValueError
+        A dimension below 1, or a scale or period that is not positive and finite.
 
     Reference: Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
     """
