@@ -46,7 +46,14 @@ def equilibrium_distribution(features: Array, strengths: ArrayLike, fields: Arra
 
 
 def train_equilibrium(
-    features: Array, start: Array, input_fields: Array, tasks: Tasks, steps: int, bound: float = 1.0, rate: float = 0.05
+    features: Array,
+    start: Array,
+    input_fields: Array,
+    tasks: Tasks,
+    steps: int,
+    bound: float = 1.0,
+    rate: float = 0.05,
+    thresholds: Array | None = None,
 ) -> tuple[Array, Array]:
     r"""Maximise :math:`I(X;Y)` over strengths :math:`K_A=K_{max}\tanh z_A` and thresholds :math:`\tanh t_i` by Adam.
 
@@ -58,13 +65,15 @@ def train_equilibrium(
     features : array, shape (n, C)
         From :func:`many_body_features`.
     start : array, shape (P, C)
-        :math:`z` at the start; thresholds start at zero.
+        :math:`z` at the start.
     input_fields : array, shape (P, S, N)
         :math:`\sum_mB_{im}s_m`.
     tasks : Tasks
         Labels (P, S).
     steps, bound, rate
         As in :func:`replica.thermodynamics.bottleneck.train_devices`.
+    thresholds : array, shape (P, N), optional
+        :math:`t` at the start; zero by default.
 
     Returns
     -------
@@ -72,7 +81,7 @@ def train_equilibrium(
         Largest :math:`I(X;Y)` in nats and the distribution there.
     """
     spins = spin_states(input_fields.shape[-1])
-    z, t = start.copy(), np.zeros((len(start), spins.shape[1]))
+    z, t = start.copy(), np.zeros((len(start), spins.shape[1])) if thresholds is None else thresholds.copy()
     moments = [(np.zeros_like(part), np.zeros_like(part)) for part in (z, t)]
     top, best = np.full(len(z), -np.inf), np.empty((*input_fields.shape[:2], len(spins)))
     for step in range(steps):
