@@ -53,12 +53,23 @@ def _projected_matrix(alpha, beta, m, shift):
 
 @njit(cache=True, nogil=True)
 def _truncated_solution(alpha, beta, norm, m, shift, condition_limit, y):
-    """Least squares by the singular value decomposition, small singular values dropped."""
-    U, s, Vt = np.linalg.svd(_projected_matrix(alpha, beta, m, shift), False)
-    y[:m] = 0.0
-    for c in range(m):
-        if s[c] > s[0] / condition_limit:
-            y[:m] += norm * U[0, c] / s[c] * Vt[c]
+    """Least squares by the singular value decomposition, small singular values dropped.
+
+    It is read off the symmetric matrix with T and its transpose beside the diagonal: each singular value is an
+    eigenvalue, its vector is the left and the right singular vector over sqrt(2), one after the other.
+    """
+    T = _projected_matrix(alpha, beta, m, shift)
+    both = np.zeros((2 * m + 1, 2 * m + 1))
+    for row in range(m + 1):
+        for c in range(m):
+            both[row, m + 1 + c] = both[m + 1 + c, row] = T[row, c]
+    values, vectors = np.linalg.eigh(both)
+    for q in range(m):
+        y[q] = 0.0
+    for c in range(m + 1, 2 * m + 1):
+        if values[c] > values[2 * m] / condition_limit:
+            for q in range(m):
+                y[q] += 2 * norm * vectors[0, c] / values[c] * vectors[m + 1 + q, c]
 
 
 @njit(cache=True, nogil=True)
