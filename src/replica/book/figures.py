@@ -82,6 +82,7 @@ def film(fig: Figure, name: str, draw: Callable[[int], object], frames: int, fps
     """``fig`` with ``draw(0)``, ``draw(1)``, ... as a GIF that loops for ever; refuses more than ``MAX_FILM`` bytes."""
     import tempfile
 
+    import matplotlib
     from matplotlib.animation import PillowWriter
 
     if frames < 2:
@@ -93,7 +94,11 @@ def film(fig: Figure, name: str, draw: Callable[[int], object], frames: int, fps
     writer = PillowWriter(fps=fps)  # type: ignore[arg-type]  # takes floats too
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.gif"
-        with writer.saving(fig, path, FILM_DPI):
+        draw(0)
+        fig.draw_without_rendering()
+        fig.set_layout_engine("none")  # laid out once: axes must not move from frame to frame
+        unmoved = {"figure.constrained_layout.use": False}  # or saving would lay out anew
+        with matplotlib.rc_context(unmoved), writer.saving(fig, path, FILM_DPI):
             for frame in range(frames):
                 draw(frame)
                 writer.grab_frame()
