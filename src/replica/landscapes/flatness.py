@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.landscapes.finders import Landscape, Search
+from replica.landscapes.search import Landscape, Search
 from replica.landscapes.krylov import KrylovStop, minimum_residual_direction
 
 Array = NDArray[np.float64]
