@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.landscapes.search import Landscape, Search
 from replica.landscapes.krylov import KrylovStop, minimum_residual_direction
+from replica.landscapes.search import Landscape, Search
 
 Array = NDArray[np.float64]
 
