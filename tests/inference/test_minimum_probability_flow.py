@@ -112,6 +112,16 @@ def test_error_of_an_estimate_is_of_the_order_of_one_over_n():
     np.testing.assert_array_equal(fit.trace.couplings[-1], fit.couplings)
 
 
+def test_fits_in_either_coordinates_agree():
+    rng = np.random.default_rng(9)
+    states, start = exact_samples(spin_glass(10, rng), 5000, rng), symmetric(10, rng, 0.01)
+    objective = ising_flow(states)
+    one, two = (fit_couplings(objective, start, 1e-7, spins=spins) for spins in (False, True))
+    np.testing.assert_allclose(one.couplings, two.couplings, atol=1e-5)
+    np.testing.assert_allclose(two.trace.couplings[0], start, atol=1e-14)
+    assert two.trace.evaluations[-1] < one.trace.evaluations[-1]
+
+
 def test_all_states_occupied_leave_the_literal_flow_empty():
     assert ising_flow(binary_states(4), within_data=False)(np.zeros((4, 4)))[0] == 0
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from replica.sampling.ising import check_couplings
+from replica.sampling.ising import check_couplings, from_spin_couplings, to_spin_couplings
 
 Array = NDArray[np.float64]
 #: A function of a symmetric matrix that returns its value and its symmetric gradient.
@@ -65,6 +65,7 @@ def fit_couplings(
     start: ArrayLike,
     tolerance: float = 1e-5,
     max_evaluations: int = 5000,
+    spins: bool = False,
 ) -> Fit:
     """Minimise an objective over symmetric matrices by L-BFGS (the d (d + 1) / 2 free entries, memory 20).
 
@@ -74,6 +75,9 @@ def fit_couplings(
     start : ``(d, d)``, symmetric.
     tolerance : the fit ends where no free entry of the gradient is larger.
     max_evaluations : most evaluations.
+    spins : search in the couplings and fields of the spins (:func:`replica.sampling.ising.to_spin_couplings`) instead
+        of those of the units. The optimum is the same; there it is much better conditioned, and for spin glasses the
+        search takes several times fewer evaluations.
 
     Returns
     -------
@@ -96,16 +100,28 @@ def fit_couplings(
     def unpack(free: Array) -> Array:
         matrix[rows, columns] = free
         matrix[columns, rows] = free
+        if spins:  # fields are kept on the diagonal
+            field = np.diag(matrix).copy()
+            matrix[np.diag_indices(d)] = 0.0
+            matrix[:] = from_spin_couplings(matrix, field)
         return matrix
 
     def packed(free: Array) -> tuple[float, Array]:
         nonlocal count
         count += 1
         value, gradient = objective(unpack(free))
+        if spins:  # J_ij = -2 J^s_ij, J_ii = 2 sum_j J^s_ij - 2 h_i
+            own = np.diag(gradient)
+            gradient = own[:, None] + own[None, :] - 2 * gradient
+            gradient[np.diag_indices(d)] = -2 * own
         part = gradient[rows, columns]
         return value, np.where(diagonal, part, 2 * part)
 
-    way, counts, seconds = [start[rows, columns]], [0], [0.0]
+    first = start
+    if spins:
+        first, field = to_spin_couplings(start)
+        first[np.diag_indices(d)] = field
+    way, counts, seconds = [first[rows, columns]], [0], [0.0]
     begin = time.process_time()
 
     def record(free: Array) -> None:
