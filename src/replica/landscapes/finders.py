@@ -151,14 +151,14 @@ def newton_tr(
     where none is smaller than the present one. All candidates share one Krylov space, see
     :func:`~replica.landscapes.krylov.shifted_directions`.
 
+    Further parameters, the result and the errors are those of :func:`newton_mr`.
+
     Parameters
     ----------
     damping : array, shape (n_candidates,)
         :math:`\gamma`.
     step : float
         :math:`\eta`, in (0, 1].
-
-    The others, the result and the errors are those of :func:`newton_mr`.
 
     References
     ----------
@@ -230,13 +230,13 @@ def gradient_norm_minimisation(
 
     with :math:`H'g'` at the new point. The next search starts from :math:`\alpha/\beta`, with no upper bound.
 
+    Further parameters, the result and the errors are those of :func:`newton_mr`.
+
     Parameters
     ----------
     curvature : float, optional
         :math:`c` in (0, 1); None leaves the second condition out. It asks for steps that are long enough, which
         back-tracking, making them shorter, cannot mend: a search can fail for it alone.
-
-    The others, the result and the errors are those of :func:`newton_mr`.
 
     References
     ----------
