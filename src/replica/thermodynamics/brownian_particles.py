@@ -66,7 +66,7 @@ def _integrated_correlation(positions, force, observable, mean, steps, dt, rng):
     return products
 
 
-class Ensemble(NamedTuple):
+class DrivenParticles(NamedTuple):
     """What became of the particles.
 
     Attributes
@@ -103,7 +103,7 @@ def simulate(
     *,
     longest_step: float = 2e-4,
     record: ArrayLike = (),
-) -> Ensemble:
+) -> DrivenParticles:
     r"""Drive particles along a protocol and collect the work $\sum_k[U_{\lambda_k}(x_k) - U_{\lambda_{k-1}}(x_k)]$.
 
     Parameters
@@ -146,7 +146,7 @@ def simulate(
     record = np.asarray(record, dtype=np.int64)
     snapshots = np.empty((record.size, positions.size))
     _drive(positions, work, forces, changes, substeps, duration / len(values) / substeps, record, snapshots, rng)
-    return Ensemble(work, positions, snapshots)
+    return DrivenParticles(work, positions, snapshots)
 
 
 def friction_from_particles(

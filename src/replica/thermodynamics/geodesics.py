@@ -211,7 +211,10 @@ def geodesic_counterdiabatic(
     gain : array (L,), optional
         Entry by entry of the table, what multiplies $\dot\gamma$ in the correction; by default $g/h$.
 
-    Raises ValueError as :func:`free_ends` does, or for `steps` below 1.
+    Raises
+    ------
+    ValueError
+        As :func:`free_ends` does, or for `steps` below 1.
     """
     _check_task(table, duration, start, goal)
     if steps < 1:
