@@ -85,7 +85,10 @@ def correlation_spectrum(system: ControlledPotential, control: ArrayLike) -> tup
     amplitudes : array (m, n - 1)
         $A_{\mu a}$.
 
-    Raises ValueError where there is no equilibrium on the grid.
+    Raises
+    ------
+    ValueError
+        Where there is no equilibrium on the grid.
     """
     value = check_control(system, control).reshape(system.controls)
     p = equilibrium(system, value)
