@@ -61,7 +61,9 @@ def ladder_transition_matrix(energies: np.ndarray, n_lookahead: int) -> np.ndarr
     ValueError
         Fewer than two energies, a non-finite one, or ``n_lookahead`` below 1.
 
-    Reference: Sohl-Dickstein et al. (2014), Section 3.
+    References
+    ----------
+    Sohl-Dickstein et al. (2014), Section 3.
     """
     energies, n = _check(energies), len(energies)
     cumulative = lookahead_cumulative_recursive(ladder_energies(energies, n_lookahead))

@@ -187,7 +187,9 @@ def leapfrog(
     ValueError
         ``step_size`` not positive and finite, or ``n_steps`` below 1.
 
-    Reference: Sohl-Dickstein et al. (2014), Section 2; Neal (2011), Section 2.3.
+    References
+    ----------
+    Sohl-Dickstein et al. (2014), Section 2; Neal (2011), Section 2.3.
     """
     step_size, n_steps = check_step_size(step_size), check_count(n_steps, "n_steps")
     x = position.copy()

@@ -80,7 +80,9 @@ def lookahead_cumulative(energies: np.ndarray) -> np.ndarray:
     ValueError
         Fewer than two energies, NaN, a non-finite $h_0$, or minus infinity.
 
-    Reference: closed form of the recursion of Sohl-Dickstein et al. (2014), Section 3; proof in the module's docstring.
+    References
+    ----------
+    closed form of the recursion of Sohl-Dickstein et al. (2014), Section 3; proof in the module's docstring.
     """
     energies = _check_energies(energies)
     lowest = np.minimum.accumulate(energies[1:], axis=0)
@@ -162,7 +164,9 @@ class LookAheadHMC:
     ValueError
         Bad ``n_lookahead``, ``beta``, ``step_size`` or ``n_leapfrog``.
 
-    Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
+    References
+    ----------
+    Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """
 
     target: Target
@@ -232,7 +236,9 @@ def look_ahead_step(
     Diverged
         The energy along a trajectory is NaN.
 
-    Reference: Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
+    References
+    ----------
+    Sohl-Dickstein et al. (2014), Section 3 and Algorithm.
     """
     beta = check_beta(beta)
     new, rung = climb_ladder(point, trajectory, n_lookahead, rng)

@@ -100,7 +100,9 @@ class AnisotropicGaussian(_Diagonal):
     ValueError
         Dimension below 1, or a negative or non-finite ``log10_condition``.
 
-    Reference: Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
+    References
+    ----------
+    Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
     """
 
     n_dims: int
@@ -163,7 +165,9 @@ class RoughWell:
     ValueError
         A dimension below 1, or a scale or period that is not positive and finite.
 
-    Reference: Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
+    References
+    ----------
+    Sohl-Dickstein, Mudigonda and DeWeese (2014), Section 4.
     """
 
     n_dims: int = 2
