@@ -97,8 +97,11 @@ def film(fig: Figure, name: str, draw: Callable[[int], object], frames: int, fps
         draw(0)
         fig.draw_without_rendering()
         fig.set_layout_engine("none")  # laid out once: axes must not move from frame to frame
-        unmoved = {"figure.constrained_layout.use": False}  # or saving would lay out anew
-        with matplotlib.rc_context(unmoved), writer.saving(fig, path, FILM_DPI):
+        # or saving would lay out anew
+        with (
+            matplotlib.rc_context({"figure.constrained_layout.use": False}),
+            writer.saving(fig, path, FILM_DPI),
+        ):
             for frame in range(frames):
                 draw(frame)
                 writer.grab_frame()
