@@ -27,6 +27,8 @@ PYTEST ?=
 PIP_ARGS ?=
 PORT ?= 8000
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+# as KEEP_MEMORY in src/replica/book/kernel.py, for kernels that nbval starts
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=268435456
 
 .PHONY: help install reproduce figure record book serve test check-notebooks lint bench data new lock clean
 
@@ -71,7 +73,7 @@ test: install
 
 # nbval runs each recorded notebook at quick and compares its claims table; one worker a notebook
 check-notebooks: install
-	@$(ONE_THREAD) $(BIN)/python -m pytest -p no:cacheprovider -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 \
+	@$(ONE_THREAD) $(KEEP_MEMORY) $(BIN)/python -m pytest -p no:cacheprovider -n auto --dist loadfile --nbval-lax --nbval-cell-timeout=600 \
 	  $(if $(PAPER),$(foreach p,$(PAPER),notebooks/*/$(p).ipynb),notebooks) $(PYTEST)
 
 lint: install

@@ -32,6 +32,9 @@ THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
 )  # fmt: skip
+# glibc hands arrays of 128 kB and more back to the system as soon as they are freed, and faults their pages in anew for
+# the next one: three times the time of the arithmetic where many such arrays come and go. Other libraries ignore this.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 
 _LAUNCH = "from ipykernel.kernelapp import launch_new_instance\nlaunch_new_instance()\n"
 
@@ -101,6 +104,7 @@ def environment(
     return {
         **os.environ,
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        **KEEP_MEMORY,
         "REPLICA_PROFILE": profile,
         "REPLICA_RESULTS": str(attempt),
         "REPLICA_ROOT": str(root),

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ class SwishNetwork:
         theta = self._as_points(theta)
         total = np.zeros(len(theta))
         for rows, samples in self._batches(len(theta)):
-            layers = self._forward(self._split(theta[rows]), self._x[samples])
+            layers = self._forward(self._split(theta[rows]), self._x[samples], derivatives=0)
             total[rows] += self._to_numpy(self._cost_sum(layers[-1].value, self._y[samples]))
         return total / self._scale + self.l2 * np.mean(theta**2, axis=1)
 
@@ -109,7 +109,7 @@ class SwishNetwork:
         theta = self._as_points(theta)
         result = (2 * self.l2 / self.n_parameters) * theta
         for rows, samples in self._batches(len(theta)):
-            layers = self._forward(self._split(theta[rows]), self._x[samples])
+            layers = self._forward(self._split(theta[rows]), self._x[samples], derivatives=1)
             deltas, _ = self._backward(layers, self._y[samples])
             slopes = [delta.swapaxes(-1, -2) @ layer.below for delta, layer in zip(deltas, layers)]
             result[rows] += self._flatten(slopes) / self._scale
@@ -134,7 +134,7 @@ class SwishNetwork:
     def predictions(self, theta: ArrayLike) -> Array:
         """The network's outputs (logits for the cross-entropy), shape (n, samples, sizes[-1])."""
         theta = self._as_points(theta)
-        return self._to_numpy(self._forward(self._split(theta), self._x)[-1].value)
+        return self._to_numpy(self._forward(self._split(theta), self._x, derivatives=0)[-1].value)
 
     def initial_parameters(self, n_points: int, rng: np.random.Generator, bias: float = 0.01) -> Array:
         """Random networks: the weights into each unit are a random unit vector, all biases are ``bias``.
@@ -159,7 +159,8 @@ class SwishNetwork:
     def _scale(self) -> float:
         return self.n_samples * (self.sizes[-1] / 2 if self.cost == "mean-squared-error" else 1)
 
-    def _forward(self, matrices: list[Any], x: Any) -> list[_Layer]:
+    def _forward(self, matrices: list[Any], x: Any, derivatives: int = 2) -> list[_Layer]:
+        """All layers, with as many derivatives of the non-linearity as are asked for."""
         layers, below = [], x
         for depth, matrix in enumerate(matrices):
             last = depth == len(matrices) - 1
@@ -169,9 +170,9 @@ class SwishNetwork:
                 value = h
             else:
                 s = self._sigmoid(h)
-                rest = s * (1 - s)
-                value, slope = h * s, s + h * rest
-                bend = rest * (2 + h * (1 - 2 * s))
+                value = h * s
+                slope = s + value * (1 - s) if derivatives > 0 else None
+                bend = s * (1 - s) * (2 + h - 2 * value) if derivatives > 1 else None
             layers.append(_Layer(matrix[..., : self.sizes[depth]], below, slope, bend, value))
             below = value if last else self._with_ones(value)
         return layers
@@ -257,7 +258,10 @@ class SwishNetwork:
         return array if self.device == "cpu" else array.cpu().numpy()
 
     def _sigmoid(self, h: Any) -> Any:
-        return expit(h) if self.device == "cpu" else h.sigmoid()
+        if self.device != "cpu":
+            return h.sigmoid()
+        with np.errstate(over="ignore"):  # an infinite exponential gives the right zero
+            return 1 / (1 + np.exp(-h))  # vectorised; scipy's expit takes five times as long
 
     def _exp(self, h: Any) -> Any:
         return np.exp(h) if self.device == "cpu" else h.exp()
