@@ -100,6 +100,9 @@ Advance = Callable[[Array, Array, Array, Indices], Move]
 
 
 def squared_gradient(landscape: Landscape) -> Callable[[Array, Indices], tuple[Array, Array]]:
+    r"""The merit of most searches as a function ``(theta, points) -> (values, gradients)``: :math:`s=\|g\|^2` at each
+    row of ``theta``, shape (n,), and the gradients :math:`g` themselves, shape (n, d)."""
+
     def evaluate(theta: Array, points: Indices) -> tuple[Array, Array]:
         gradient = np.asarray(landscape.gradient(theta), dtype=np.float64)
         return (gradient * gradient).sum(axis=1), gradient
