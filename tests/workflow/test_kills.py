@@ -76,7 +76,7 @@ def test_one_kill_after_the_other(project: Project) -> None:
             os.killpg(front.pid, signal.SIGKILL)  # kernels have sessions of their own: they must notice
         else:
             os.killpg(front.pid, signal.SIGINT)  # what a terminal does
-        assert front.wait(timeout=30) == 130 if victim == "Ctrl-C" else front.wait(timeout=30) != 0, victim
+        assert front.wait(timeout=120) == 130 if victim == "Ctrl-C" else front.wait(timeout=120) != 0, victim
         gone(tree)
         assert project.stamps() == before, victim
     assert "the next `make reproduce` goes on from here" in (project.root / "started.log").read_text()
