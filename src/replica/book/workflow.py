@@ -176,7 +176,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(timeout=10)
     if process.poll() is None:
         process.kill()
-        process.wait()
+        # not for ever: a Ctrl-C in the wrong microsecond leaves Popen's own lock taken, and waiting would never end
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(timeout=10)
 
 
 def _report(out: Console, profile: str, slugs: list[str], shown: watch.Watch) -> list[str]:
