@@ -133,7 +133,7 @@ def test_linear_regression_on_a_subspace_in_closed_form():
         p = linear_regression_ood(cov, np.eye(size), w, n, 1e-9, noise_var)
         variance = n / (inside - n) if n < inside else inside / (n - inside)
         assert p.error == pytest.approx(max(1 - n / inside, 0) * w_in + w_out + noise_var * variance, rel=1e-4)
-    # Without any training variance a direction is not learned, and does not disturb: no placeholder needed.
+    # Without any training variance a direction is not learned, and does not disturb: nothing has to stand in for it.
     np.testing.assert_allclose(p.residual[inside:], w[inside:], rtol=1e-12)
 
 

@@ -145,10 +145,10 @@ def solve_kappa(
         lam, mult = lam[lam > 0], mult[lam > 0]
     flat_n, flat_ridge = n.ravel(), ridge.ravel()
     kappa = np.zeros(flat_n.size)
-    todo = np.flatnonzero((flat_ridge > 0) | (flat_n < mult.sum()))
+    pending = np.flatnonzero((flat_ridge > 0) | (flat_n < mult.sum()))
     chunk = max(1, CHUNK // lam.size)
-    for start in range(0, todo.size, chunk):
-        part = todo[start : start + chunk]
+    for start in range(0, pending.size, chunk):
+        part = pending[start : start + chunk]
         kappa[part] = _solve(lam, mult, flat_n[part], flat_ridge[part])
     return kappa.reshape(n.shape)
 
