@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from replica.dynamics.adam import adam_step
 from replica.kernels.learning_curves import solve_kappa
 from replica.kernels.out_of_distribution import as_mass
 from replica.kernels.regression import as_gram, as_ridge
@@ -95,7 +96,7 @@ def optimise_measure(
         raise ValueError(f"sign must be 1 (lower the objective) or -1 (raise it); got {sign}")
     if size < 1 or steps < 0 or not learning_rate > 0 or not epsilon > 0:
         raise ValueError(f"need size >= 1, steps >= 0, rates > 0; got {size}, {steps}, {learning_rate}, {epsilon}")
-    z, first, second = np.zeros(size), np.zeros(size), np.zeros(size)
+    z, moments = np.zeros(size), (np.zeros(size), np.zeros(size))
     values, participation = np.empty(steps + 1), np.empty(steps + 1)
     for step in range(steps + 1):
         p = softmax(z)
@@ -104,10 +105,7 @@ def optimise_measure(
         if step == steps:
             break
         slope = sign * p * (gradient - p @ gradient)
-        first = 0.9 * first + 0.1 * slope
-        second = 0.999 * second + 0.001 * slope**2
-        unbiased = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.999 ** (step + 1))
-        z = z - learning_rate * unbiased[0] / (np.sqrt(unbiased[1]) + epsilon)
+        z = adam_step(z, slope, moments, step + 1, learning_rate, epsilon)
     return OptimisedMeasure(p, values, participation)
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from replica.dynamics.adam import adam_step
 from replica.optics.components import IDEAL, Complex, Float, _mzi, check_finite
 from replica.optics.meshes import Mesh, Stack
 from replica.optics.networks import OpticalLayer, mod_softplus, mod_softplus_slope
@@ -210,10 +211,7 @@ class _Optimiser:
                 m += g
                 p -= rate * m
             else:
-                m += 0.1 * (g - m)
-                v += 0.001 * (g * g - v)
-                correction = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
-                p -= (rate * correction) * m / (np.sqrt(v) + 1e-8)
+                p[...] = adam_step(p, g, (m, v), self.steps, rate)
 
 
 def _run(step, inputs, labels, schedule, rng, report) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from replica.dynamics.adam import adam_step
 from replica.thermodynamics.glauber import steady_state_gradient, steady_states
 from replica.thermodynamics.information import check_labels
 
@@ -218,7 +219,7 @@ def train_devices(
         top = np.where(better, objective, top)
         best = Weights(*(_where(better, new, old) for new, old in zip(weights, best)))
         pace = 0.5 * rate * (1 + np.cos(np.pi * step / steps))
-        weights = Weights(*(adam_step(w, g, m, step + 1, pace) for w, g, m in zip(weights, gradient, moments)))
+        weights = Weights(*(adam_step(w, -g, m, step + 1, pace) for w, g, m in zip(weights, gradient, moments)))
     return judge(best, design, tasks, penalty)
 
 
@@ -316,11 +317,3 @@ def _checked(weights: Weights, tasks: Tasks, penalty: ArrayLike) -> tuple[Tasks,
 
 def _where(better: NDArray[np.bool_], new: Array, old: Array) -> Array:
     return np.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
-
-
-def adam_step(weight: Array, gradient: Array, moments: tuple[Array, Array], step: int, rate: float) -> Array:
-    """One step uphill of Adam with the usual decay rates; the moments are updated in place."""
-    first, second = moments
-    first += 0.1 * (gradient - first)
-    second += 0.001 * (gradient**2 - second)
-    return weight + rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-10)

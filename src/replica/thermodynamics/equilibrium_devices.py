@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.thermodynamics.bottleneck import Tasks, adam_step, information_slope
+from replica.dynamics.adam import adam_step
+from replica.thermodynamics.bottleneck import Tasks, information_slope
 from replica.thermodynamics.glauber import spin_states
 
 Array = NDArray[np.float64]
@@ -93,7 +94,7 @@ def train_equilibrium(
         by_z = (weight.sum(axis=1) @ features) * bound * (1 - np.tanh(z) ** 2)
         by_t = (weight.sum(axis=1) @ spins) * (1 - np.tanh(t) ** 2)
         pace = 0.5 * rate * (1 + np.cos(np.pi * step / steps))
-        z, t = (adam_step(w, g, m, step + 1, pace) for w, g, m in zip((z, t), (by_z, by_t), moments))
+        z, t = (adam_step(w, -g, m, step + 1, pace) for w, g, m in zip((z, t), (by_z, by_t), moments))
     return top, best
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from replica.sampling.ising import binary_states
 from replica.thermodynamics.spin_solver import pull_back, solve, trajectory
 
 Array = NDArray[np.float64]
@@ -59,8 +60,7 @@ def spin_states(n_spins: int) -> Array:
             f"{n_spins} spins have 2^{n_spins} = {2**n_spins} configurations, and their master equation fills "
             f"{memory:.3g} GiB for each input; an exact solution is offered for up to {MAX_SPINS} spins"
         )
-    bits = np.arange(2**n_spins)[:, None] >> np.arange(n_spins - 1, -1, -1)
-    return np.where(bits & 1, 1.0, -1.0)
+    return 2 * binary_states(n_spins) - 1
 
 
 def check_network(couplings: ArrayLike, fields: ArrayLike) -> tuple[Array, Array]:
