@@ -217,12 +217,15 @@ def new(
     slug: Annotated[str, typer.Argument(help="Lower-case words joined by hyphens, such as silent-alignment.")],
     part: Annotated[str, typer.Option(help=f"One of {', '.join(PARTS)}.")],
 ) -> None:
-    """Start a paper: manifest, notebook and test, marked where they are to be filled in."""
+    """Start a paper: manifest and notebook, marked where they are to be filled in."""
     from replica.book.scaffold import scaffold
 
     for path in scaffold(slug, part):
         out.print(_shown(path))
-    out.print(f"Fill them in; `replica check {slug}` (and `make test`) says what is still missing.")
+    out.print(
+        "Physics goes into a room of src/replica, and its tests into the room of the same name in tests.\n"
+        f"Fill them in; `replica check {slug}` (and `make test`) says what is still missing."
+    )
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Starting a paper: ``replica new <slug>`` writes manifest, notebook and test with everything marked to fill in."""
+"""Starting a paper: ``replica new <slug>`` writes manifest and notebook with everything marked to fill in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEMPLATES = Path(__file__).parent / "templates" / "new"
 
 
 def scaffold(slug: str, part: str, root: Path | None = None) -> list[Path]:
-    """Write the three files of a new paper and return their paths.
+    """Write manifest and notebook of a new paper and return their paths.
 
     Raises :class:`ReplicaError` for a slug that is not lower-case words joined by hyphens, an unknown part, or a
     paper that exists (nothing is overwritten).
@@ -27,18 +27,16 @@ def scaffold(slug: str, part: str, root: Path | None = None) -> list[Path]:
         raise ReplicaError(f"expected a part among {', '.join(PARTS)}; came {part!r}")
     if slug in {entry.slug for entry in papers(root)}:
         raise ReplicaError(f"the paper {slug!r} exists already")
-    module = slug.replace("-", "_")
     targets = {
         "paper.yml": root / "notebooks" / part / f"{slug}.yml",
         "paper.md": root / "notebooks" / part / f"{slug}.md",
-        "test_paper.py": root / "tests" / "papers" / f"test_{module}.py",
     }
     for target in targets.values():
         if target.exists():
             raise ReplicaError(f"{target.relative_to(root)} exists already; nothing was written")
     for template, target in targets.items():
         text = (TEMPLATES / template).read_text(encoding="utf-8")
-        for mark, value in (("@SLUG@", slug), ("@PART@", part), ("@MODULE@", module)):
+        for mark, value in (("@SLUG@", slug), ("@PART@", part)):
             text = text.replace(mark, value)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
