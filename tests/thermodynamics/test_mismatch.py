@@ -84,9 +84,13 @@ def test_rate_is_reached(assumed):
     assert (costs[1] - costs[0]) / 10_000 == pytest.approx(mismatch.mismatch_rate_nats(TRUE, assumed), rel=1e-4)
 
 
-def test_wrong_slope_is_of_fourth_order():
+def test_wrong_slope_costs_to_second_order_once_and_to_fourth_for_each_further_pair():
     rates = [mismatch.mismatch_rate_nats(TRUE, LinearModel(1 + d)) for d in (0.01, 0.02)]
     assert rates[1] / rates[0] == pytest.approx(16, rel=0.01)
+    u = (0.01 / TRUE.relative_noise) ** 2
+    for n in (1, 3, 10, 30):
+        total = mismatch.regression_mismatch_nats(TRUE, LinearModel(1.01), n)
+        assert total == pytest.approx(u * n / (n + 3), rel=(n + 3) * u / 4)  # Fisher information; N u^2/4 comes next
 
 
 @pytest.mark.parametrize("n", [1, 4, 50])
@@ -122,6 +126,8 @@ class Half:
         (lambda: mismatch.mismatch_cost_nats(1.0, 2.0), "data-processing inequality"),
         (lambda: mismatch.mismatch_cost_nats(np.nan, 0.0), "data-processing inequality"),
         (lambda: mismatch.regression_mismatch_nats(TRUE, TRUE, 0), "at least 1"),
+        (lambda: mismatch.data_divergence_nats(TRUE, LinearModel(2.0), -3), "at least 1"),
+        (lambda: mismatch.data_divergence_nats(TRUE, TRUE, np.nan), "at least 1"),
         (lambda: mismatch.unknown_slope_divergences_nats(TRUE, 0.0, 5), "slope_sd must be positive"),
     ],
 )

@@ -127,6 +127,17 @@ def test_running_sums_against_counts():
     assert counted - staircase == pytest.approx(formula, abs=0.03)
 
 
+@pytest.mark.parametrize("model", [MODEL, LinearModel(0.0, 2.0, 0.3)])
+def test_stages_and_division_forget_the_difference_of_the_entropies(model):
+    pair = cost.pair_entropy_bits(model, 7)
+    states = [cost.running_sums_entropy_bits(model, t, 7) for t in range(1, 30)]
+    forgotten = [cost.stage_forgotten_bits(model, t, 7) for t in range(2, 30)]
+    assert forgotten == pytest.approx(pair - np.diff(states), abs=1e-7)
+    for t in (1, 5, 29):
+        division = states[t - 1] - cost.slope_entropy_bits(model, t, 7)
+        assert cost.division_forgotten_bits(model, t, 7) == pytest.approx(division, abs=1e-7)
+
+
 def test_one_pair_of_rounded_real_numbers_loses_nothing():
     pair = cost.pair_entropy_bits(MODEL, 9)
     assert cost.running_sums_entropy_bits(MODEL, 1, 9) == pytest.approx(pair, abs=1e-9)
@@ -202,6 +213,8 @@ def test_random_slope_limits():
         (lambda: cost.random_slope_data_entropy_bits(MODEL, 0.0, 5, 8), "slope_sd must be positive"),
         (lambda: cost.random_slope_output_entropy_bits(MODEL, -1.0, 5, 8), "slope_sd must be positive"),
         (lambda: cost.foreseen_bits(MODEL, np.nan), "slope_sd must be positive"),
+        (lambda: cost.stage_forgotten_bits(MODEL, 1, 8), "t must be at least 2"),
+        (lambda: cost.division_forgotten_bits(MODEL, 0, 8), "at least 1"),
         (lambda: cost.least_squares_slope([1.0, 2.0], [1.0]), "same shape"),
         (lambda: cost.least_squares_slope([1.0, np.nan], [1.0, 1.0]), "finite"),
         (lambda: cost.least_squares_slope([2.0, 2.0], [1.0, 1.0], intercept=True), "all equal"),

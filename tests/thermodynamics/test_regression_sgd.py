@@ -114,7 +114,9 @@ RNG = np.random.default_rng(0)
         (lambda: sgd.best_rates(MODEL, 5, start=MODEL.slope), "differ from the slope"),
         (lambda: sgd.best_rates(MODEL, 0), "at least one step"),
         (lambda: sgd.simulate_sgd(MODEL, 0.1, [2, 1], 10, RNG), "must increase"),
-        (lambda: sgd.simulate_sgd(MODEL, 0.1, [1], 0, RNG), "runs be positive"),
+        (lambda: sgd.simulate_sgd(MODEL, 0.1, [1.5, 3], 10, RNG), "in whole numbers"),
+        (lambda: sgd.simulate_sgd(MODEL, 0.1, [1], 0, RNG), "runs must be a positive whole number"),
+        (lambda: sgd.simulate_sgd(MODEL, 0.1, [1], 10, RNG, start=np.nan), "start must be finite"),
     ],
 )
 def test_bad_input_is_refused_with_a_sentence(call, sentence):

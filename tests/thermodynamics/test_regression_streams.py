@@ -76,18 +76,23 @@ def test_squares_are_rounded_down_on_average():
 
 def test_rounded_sums_error_refuses():
     rng = np.random.default_rng(0)
-    for model, n, draws in ((MODEL, 5, 10), (MODEL, 50, 0), (LinearModel(0.0), 50, 10)):
-        with pytest.raises(ValueError, match="need n >= 16"):
+    for model, n, draws in ((MODEL, 5, 10), (MODEL, 16.5, 10), (MODEL, 50, 0), (LinearModel(0.0), 50, 10)):
+        with pytest.raises(ValueError, match="need a whole n >= 16"):
             streams.rounded_sums_error(model, n, 11, draws, rng)
 
 
 @pytest.mark.parametrize(
-    ("marks", "runs"),
-    [([], 5), ([0, 1], 5), ([2, 2], 5), ([1], 0)],
+    "marks", [[], [0, 1], [2, 2], [3, 2], [1.5, 3], [1, 2.5], [1, np.nan], [1, np.inf], [[1, 2]], 3]
 )
-def test_bad_checkpoints_are_refused(marks, runs):
+def test_bad_checkpoints_are_refused(marks):
     with pytest.raises(ValueError, match="checkpoints must increase"):
-        streams.stream_sums(MODEL, marks, runs, np.random.default_rng(0))
+        streams.stream_sums(MODEL, marks, 5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("runs", [0, -1, 2.5, np.nan])
+def test_bad_runs_are_refused(runs):
+    with pytest.raises(ValueError, match="runs must be a positive whole number"):
+        streams.stream_sums(MODEL, [1], runs, np.random.default_rng(0))
 
 
 def test_bad_precision_is_refused():

@@ -81,7 +81,11 @@ def data_divergence_nats(true: LinearModel, assumed: LinearModel, n: int) -> flo
 
     .. math:: \tfrac N2\big[\varphi(\sigma^2/\sigma'^2)+\varphi(\sigma_x^2/\sigma_x'^2)
               +(w-w')^2\sigma_x^2/\sigma'^2\big].
+
+    ValueError for ``n < 1``.
     """
+    if not (np.isfinite(n) and n >= 1):
+        raise ValueError(f"the number of pairs must be at least 1, got {n}.")
     noise, inputs = (true.noise_sd / assumed.noise_sd) ** 2, (true.input_sd / assumed.input_sd) ** 2
     shift = ((true.slope - assumed.slope) * true.input_sd / assumed.noise_sd) ** 2
     return float(0.5 * n * (scale_divergence(noise) + scale_divergence(inputs) + shift))
@@ -95,7 +99,9 @@ def slope_divergence_nats(true: LinearModel, assumed: LinearModel, n: int, nodes
 def regression_mismatch_nats(true: LinearModel, assumed: LinearModel, n: int, nodes: int = 400) -> float:
     r"""Mismatch cost in nats of exact least squares that keeps the slope alone: inputs' minus outputs' divergence.
 
-    ValueError for ``n < 1``.
+    A slope that is wrong by little, :math:`u=(w-w')^2\sigma_x^2/\sigma^2\ll4/N`, costs :math:`u\,N/(N+3)` in all: the
+    data tell of a shift with Fisher information :math:`N\sigma_x^2/\sigma^2`, Student's law of their slope with
+    :math:`(N+1)/(N+3)` of that. ValueError for ``n < 1``.
     """
     return mismatch_cost_nats(data_divergence_nats(true, assumed, n), slope_divergence_nats(true, assumed, n, nodes))
 
@@ -120,8 +126,8 @@ def mismatch_rate_nats(true: LinearModel, assumed: LinearModel) -> float:
     .. math:: \tfrac12\varphi(\sigma^2/\sigma'^2)+\tfrac12\varphi(z),\qquad
               z=\sigma_x^2\big[\sigma_x'^{-2}+(w-w')^2\sigma'^{-2}\big].
 
-    A wrong slope alone costs :math:`\frac12[u-\ln(1+u)]` with :math:`u=(w-w')^2\sigma_x^2/\sigma^2`, of fourth order in
-    the shift.
+    A wrong slope alone costs :math:`\frac12[u-\ln(1+u)]` with :math:`u=(w-w')^2\sigma_x^2/\sigma^2`. This rate is of
+    fourth order in the shift; the total, :func:`regression_mismatch_nats`, starts with :math:`u`, of second order.
     """
     z = _gamma_rate(assumed, np.asarray(true.slope)) * true.input_sd**2
     noise = (true.noise_sd / assumed.noise_sd) ** 2

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from scipy.special import gammaln, psi
+from scipy.special import betaln, gammaln, psi
 
 from replica.floating_point.closed_forms import fp_entropy_closed
 from replica.floating_point.formats import check_precision
@@ -161,7 +161,9 @@ def slope_entropy_asymptote_bits(model: LinearModel, n: ArrayLike, precision: in
 
 
 def resolution_size(model: LinearModel, precision: int) -> float:
-    r"""Sample size :math:`(\sigma/(\sigma_xw))^2\,4^{p-1}` at which the slope is known to about one bin of its format.
+    r"""Sample size :math:`(\sigma/(\sigma_xw))^2\,4^{p-1}` at which the standard error of the slope is one bin.
+
+    The slope then still holds two or three bits; they are gone after some fifty times as many pairs.
 
     ValueError for a slope of zero, which has no such size: bins shrink with the slope.
     """
@@ -186,11 +188,50 @@ def running_sums_entropy_bits(model: LinearModel, n: int, precision: int) -> flo
     if n == 0:
         return 0.0
     law = ols_slope_law(model, n)
-    half = 0.5 * n
-    entropy_s = (half + np.log(2.0) + gammaln(half) + (1 - half) * psi(half)) / _LN2 + 2 * np.log2(model.input_sd)
-    log_s = (psi(half) + np.log(2.0)) / _LN2 + 2 * np.log2(model.input_sd)
+    half, log_s = 0.5 * n, _mean_log2_squares(model, n)
+    entropy_s = (half + gammaln(half) - half * psi(half)) / _LN2 + log_s
     gaussian = _HALF_LOG_2PIE + np.log2(model.noise_sd)
     return float(2 * precision - 1 + entropy_s + gaussian - 1.5 * log_s - _mean_log2(law))
+
+
+def stage_forgotten_bits(model: LinearModel, t: int, precision: int) -> float:
+    r"""What stage `t` of streaming least squares forgets in bits: the fresh pair, given the new sums.
+
+    The map from :math:`(A',S',x,y)` to :math:`(A,S,x,y)`, with :math:`A=A'+xy` and :math:`S=S'+x^2`, keeps volumes, so
+    that the stage forgets
+
+    .. math:: 2p-1+h(x,y|A,S)+\mathbb E\log_2\Big|\frac{AS}{A'S'xy}\Big| .
+
+    Here :math:`x^2/S` is a beta variable of parameters 1/2 and :math:`(t-1)/2`, independent of :math:`A` and :math:`S`,
+    and :math:`y|x,A,S` is Gaussian of variance :math:`\sigma^2(1-x^2/S)`. No entropy of a state is used: the difference
+    of two :func:`running_sums_entropy_bits` is a second way to the same heat. ValueError for ``t < 2``: a first pair is
+    known from its sums up to a sign.
+    """
+    if t < 2:
+        raise ValueError(f"the first stage has no earlier sums; t must be at least 2, got {t}.")
+    rest = 0.5 * (t - 1)
+    log_kept = (psi(rest) - psi(0.5 * t)) / _LN2  # of 1 - x^2/S
+    angle = betaln(0.5, rest) / _LN2 - (rest - 1) * log_kept  # entropy of x/sqrt(S)
+    log_s, log_s_before, log_x2 = (_mean_log2_squares(model, k) for k in (t, t - 1, 1))
+    fresh = angle + 0.5 * log_s + _HALF_LOG_2PIE + np.log2(model.noise_sd) + 0.5 * log_kept
+    log_a, log_a_before = (s + _mean_log2(ols_slope_law(model, k)) for s, k in ((log_s, t), (log_s_before, t - 1)))
+    log_y = 0.5 * (psi(0.5) + np.log(2.0) + np.log(model.covariance[1, 1])) / _LN2
+    bins = log_a + log_s - log_a_before - log_s_before - 0.5 * log_x2 - log_y
+    return float(2 * check_precision(precision) - 1 + fresh + bins)
+
+
+def division_forgotten_bits(model: LinearModel, n: int, precision: int) -> float:
+    r"""What the final division :math:`\hat w=A/S` forgets in bits: :math:`S` given the slope.
+
+    It is :math:`p-\frac12+h(S|\hat w)-\mathbb E\log_2S`, where :math:`S|\hat w` is a gamma variable of shape
+    :math:`(N+1)/2` and rate :math:`\frac12[\sigma_x^{-2}+(\hat w-w)^2\sigma^{-2}]`, and
+    :math:`1+(\hat w-w)^2\sigma_x^2/\sigma^2` is the inverse of a beta variable of parameters :math:`N/2` and 1/2.
+    ValueError for ``n < 1``.
+    """
+    shape = 0.5 * (_degrees_of_freedom(n, False, least=1) + 1)
+    log_rate = psi(shape) - psi(0.5 * n) - np.log(2.0) - 2 * np.log(model.input_sd)
+    entropy = (shape - log_rate + gammaln(shape) + (1 - shape) * psi(shape)) / _LN2
+    return float(check_precision(precision) - 0.5 + entropy - _mean_log2_squares(model, n))
 
 
 def intercept_entropy_bits(model: LinearModel, offset: float, n: int, precision: int) -> float:
@@ -258,6 +299,11 @@ def random_slope_output_entropy_bits(model: LinearModel, slope_sd: float, n: int
     mean_log_gaussian = 0.5 * (psi(0.5) + np.log(2.0)) / _LN2  # of log2|z|, singular at z = 0
     mean_log_slope = mean_log_gaussian + weight @ np.log2(sd)
     return float(check_precision(precision) - 0.5 - weight @ (np.log2(density) @ mass) - mean_log_slope)
+
+
+def _mean_log2_squares(model: LinearModel, n: float) -> float:
+    """Mean of log2 of the sum of `n` squared inputs."""
+    return float((psi(0.5 * n) + np.log(2.0)) / _LN2 + 2 * np.log2(model.input_sd))
 
 
 def _mean_log2_one_plus(ratio: float, freedom: float) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from replica.thermodynamics.regression_cost import LinearModel
+from replica.thermodynamics.regression_streams import check_checkpoints
 
 Array = NDArray[np.float64]
 
@@ -166,11 +167,12 @@ def simulate_sgd(
     Raises
     ------
     ValueError
-        For checkpoints that do not increase from at least 1, no runs, or a rate as in :func:`sgd_moments`.
+        For checkpoints or runs as in :func:`~replica.thermodynamics.regression_streams.check_checkpoints`, and a rate
+        or start as in :func:`sgd_moments`.
     """
-    marks = np.asarray(checkpoints)
-    if marks.ndim != 1 or not marks.size or marks[0] < 1 or (np.diff(marks) <= 0).any() or runs < 1:
-        raise ValueError(f"checkpoints must increase from at least 1 and runs be positive, got {checkpoints}, {runs}.")
+    marks = check_checkpoints(checkpoints, runs)
+    if not np.isfinite(start):
+        raise ValueError(f"start must be finite, got {start}.")
     steps = int(marks[-1])
     rates = _check_rates(model, rate, steps, allow_unstable)
     error, result = np.full(runs, start - model.slope), np.empty((marks.size, runs))

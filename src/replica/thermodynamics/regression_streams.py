@@ -34,6 +34,18 @@ def store_precision(precision: int, emin: int = -60, emax: int = 60) -> Store:
     return lambda x: quantize_fp(x, fmt, "nearest")
 
 
+def check_checkpoints(checkpoints: Sequence[int], runs: int) -> NDArray[np.int64]:
+    """`checkpoints` as an array, shape (T,); ValueError unless they are whole numbers that increase from at least 1 and
+    `runs` is a whole number of at least 1."""
+    values = np.asarray(checkpoints, dtype=np.float64)
+    whole = values.ndim == 1 and values.size > 0 and np.isfinite(values).all() and (values == np.rint(values)).all()
+    if not whole or values[0] < 1 or (np.diff(values) <= 0).any():
+        raise ValueError(f"checkpoints must increase from at least 1 in whole numbers, got {checkpoints}.")
+    if not (runs >= 1 and runs == int(runs)):
+        raise ValueError(f"runs must be a positive whole number, got {runs}.")
+    return values.astype(np.int64)
+
+
 def stream_sums(
     model: LinearModel, checkpoints: Sequence[int], runs: int, rng: np.random.Generator, store: Store = store_float64
 ) -> tuple[Array, Array]:
@@ -59,11 +71,9 @@ def stream_sums(
     Raises
     ------
     ValueError
-        For checkpoints that do not increase from at least 1, or no runs.
+        As :func:`check_checkpoints`.
     """
-    marks = np.asarray(checkpoints)
-    if marks.ndim != 1 or not marks.size or marks[0] < 1 or (np.diff(marks) <= 0).any() or runs < 1:
-        raise ValueError(f"checkpoints must increase from at least 1 and runs be positive, got {checkpoints}, {runs}.")
+    marks = check_checkpoints(checkpoints, runs)
     products, squares = np.empty((marks.size, runs)), np.empty((marks.size, runs))
     saved, a, s = 0, np.zeros(runs), np.zeros(runs)
     for t in range(int(marks[-1])):
@@ -100,10 +110,13 @@ def rounded_sums_error(
     Raises
     ------
     ValueError
-        For fewer than 16 pairs (the sums then are not near their means), no draws, or a slope of zero.
+        For fewer than 16 pairs (the sums then are not near their means), a fractional number of them, no draws, or a
+        slope of zero.
     """
-    if n < 16 or draws < 1 or model.slope == 0:
-        raise ValueError(f"need n >= 16, draws >= 1 and a slope other than zero, got {n}, {draws}, {model.slope}.")
+    if not (n >= 16 and n == int(n)) or draws < 1 or model.slope == 0:
+        raise ValueError(
+            f"need a whole n >= 16, draws >= 1 and a slope other than zero, got {n}, {draws}, {model.slope}."
+        )
     x = model.input_sd * rng.standard_normal(draws)
     noise = model.noise_sd * rng.standard_normal(draws)
     square, product = x * x, x * (model.slope * x + noise)
