@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from replica.floating_point.formats import FloatFormat
 from replica.floating_point.quantisation import quantize_fp
@@ -95,8 +96,8 @@ def rounded_sums_error(
 
     Near :math:`S\approx\sigma_x^2t` a sum moves in steps of :math:`u=2^{\lfloor\log_2S\rfloor-p+1}`, so that each term
     is rounded to a multiple of :math:`u`. Errors of different terms are independent; their mean and their variance,
-    together with that of :math:`x\varepsilon`, are averaged over `draws` pairs for every binade of the sums and added
-    up. A squared Gaussian, whose density diverges at zero, loses on average
+    together with that of :math:`x\varepsilon`, are averaged over an evenly spread set of `draws` pairs for every binade of
+    the sums and added up. A squared Gaussian, whose density diverges at zero, loses on average
 
     .. math:: \sqrt{2/\pi}\,\zeta(-\tfrac12,\tfrac12)\,u^{3/2}/\sigma_x\approx0.0486\,u^{3/2}/\sigma_x .
 
@@ -117,11 +118,13 @@ def rounded_sums_error(
         raise ValueError(
             f"need a whole n >= 16, draws >= 1 and a slope other than zero, got {n}, {draws}, {model.slope}."
         )
-    x = model.input_sd * rng.standard_normal(draws)
-    noise = model.noise_sd * rng.standard_normal(draws)
+    # a lattice of golden ratio, shifted at random: it fills the square far more evenly than independent draws
+    lattice = (np.arange(draws)[:, None] * (1 / draws, (np.sqrt(5) - 1) / 2) + rng.random(2)) % 1
+    x, noise = (ndtri(lattice) * (model.input_sd, model.noise_sd)).T
     square, product = x * x, x * (model.slope * x + noise)
     t = np.arange(1, n + 1) * model.input_sd**2
     steps = np.stack([np.frexp(t)[1], np.frexp(np.abs(model.slope) * t)[1]], axis=1) - precision
+    kick = (model.noise_sd * model.input_sd) ** 2  # variance of x times noise; drawn, it would be the largest error
     bias = variance = 0.0
     for (for_squares, for_products), count in zip(*np.unique(steps, axis=0, return_counts=True)):
         of_square, of_product = (
@@ -130,7 +133,6 @@ def rounded_sums_error(
         )
         shift = of_product - model.slope * of_square
         bias += count * shift.mean()
-        variance += count * (x * noise + shift).var()
+        variance += count * (kick + shift.var() + 2 * np.mean(x * noise * (shift - shift.mean())))
     scale = model.input_sd**2 * n
-    exact = (model.noise_sd * model.input_sd) ** 2 * n
-    return float(bias / scale), float((variance + bias**2) / exact)
+    return float(bias / scale), float((variance + bias**2) / (kick * n))
