@@ -105,6 +105,31 @@ def test_flat_ladder_has_the_gaps_of_a_ring():
     assert relaxation_gap(generator, p) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_small_energies_short_ladder_gap_is_twice_the_flip_probability(n):
+    r"""First order in the energies: the difference of the directions has the eigenvalue 1 - 2f, and f is a mean rise.
+
+    HMC refuses with the mean of max(0, E_{k+1} - E_k), the jump process flips with that of half of
+    max(0, E_{k+1} - E_{k-1}): for independent energies half as often.
+    """
+    energies = 1e-3 * np.random.default_rng(5).normal(size=(50, n))
+    step, generator, p = metropolis_ladder(energies), ladder_generator(energies), ladder_law(energies)
+    chain, _ = embedded_chain(generator)
+    above, below = np.roll(energies, -1, axis=-1), np.roll(energies, 1, axis=-1)
+    refused = np.maximum(0.0, above - energies).mean(axis=-1)
+    flipped = 0.5 * np.maximum(0.0, above - below).mean(axis=-1)
+    # corrections are of the order of the energies
+    np.testing.assert_allclose(real_part_gap(step), 2 * refused, rtol=0.01)
+    np.testing.assert_allclose(real_part_gap(chain), 2 * flipped, rtol=0.01)
+    np.testing.assert_allclose(relaxation_gap(generator, p), 2 * flipped, rtol=0.01)
+
+
+def test_no_silent_nan_up_to_the_largest_span():
+    energies = np.array([0.0, 1400.0, 0.0, 700.0])
+    assert np.isfinite(ladder_generator(energies)).all()
+    assert not np.isnan(ladder_diffusion(energies)).any()
+
+
 @pytest.mark.parametrize("spread", [0.3, 1.0, 1.5])
 def test_diffusion_of_a_normal_ladder_in_closed_form(spread):
     """Means of lognormal variables and of the larger of two, with Phi the normal distribution function."""
@@ -164,6 +189,8 @@ def test_holding_time_of_the_previous_state_samples_another_law():
     [
         (lambda: ladder_generator(np.array([1.0])), "at least two rungs"),
         (lambda: ladder_generator(np.array([0.0, np.inf])), "must be finite"),
+        (lambda: ladder_generator(np.array([0.0, 1500.0, 0.0, 0.0])), "may span at most 1400, got 1500"),
+        (lambda: ladder_diffusion(np.array([0.0, 1500.0, 0.0, 0.0])), "may span at most 1400, got 1500"),
         (lambda: metropolis_ladder(np.array([0.0, np.nan])), "must be finite"),
         (lambda: ladder_law(np.array(1.0)), "at least two rungs"),
         (lambda: embedded_chain(np.zeros((2, 2))), "left at a positive rate"),

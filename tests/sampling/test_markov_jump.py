@@ -66,6 +66,41 @@ def test_rates_exceed_one_downhill_and_vanish_towards_probability_zero():
     np.testing.assert_array_equal(flip, [0.0, 0.0])
 
 
+@pytest.mark.parametrize(
+    ("energies", "words"),
+    [
+        ((np.inf, 0.0, 0.0), "of the state itself must be finite"),
+        ((np.nan, 0.0, 0.0), "of the state itself must be finite"),
+        ((0.0, np.nan, 0.0), "must be finite or plus infinity"),
+        ((0.0, 0.0, -np.inf), "must be finite or plus infinity"),
+        ((2000.0, 0.0, 0.0), "up to 1400, got a drop of 2000"),
+        ((1500.0, 1499.0, 0.0), "up to 1400, got a drop of 1500"),
+    ],
+)
+def test_energies_without_finite_rates_are_refused(energies, words):
+    with pytest.raises(ValueError, match=words):
+        jump_rates(*(np.array([energy]) for energy in energies))
+
+
+def test_the_largest_rates_are_finite():
+    leap, flip = jump_rates(np.array(1400.0), np.array(10.0), np.array(0.0))
+    assert np.isfinite([leap, flip]).all()
+
+
+def test_forgetful_costs_count_the_same_chain_without_its_memory():
+    """The costs of a sampler that integrates everything again, and of one that remembers, for the same moves."""
+    target = DiagonalGaussian([1.0, 0.25])
+    start = target.sample(30, np.random.default_rng(14))
+    for remembers, forgets in (
+        (MarkovJumpHMC(target, 1.2, 4, 0.2), MarkovJumpHMC(target, 1.2, 4, 0.2, recompute_after_flip=True)),
+        (ControlHMC(target, 1.2, 4, 0.2, cache=True), ControlHMC(target, 1.2, 4, 0.2, cache=False)),
+    ):
+        kept, lost = (run_chains(s, start, 60, np.random.default_rng(15)) for s in (remembers, forgets))
+        assert (kept.gradients < lost.gradients).any()
+        np.testing.assert_array_equal(remembers.forgetful_costs @ kept.move_counts, lost.gradients)
+        np.testing.assert_array_equal(remembers.forgetful_costs, forgets.forgetful_costs)
+
+
 def test_refresh_rate_has_the_memory_of_partial_corruption():
     assert np.exp(-refresh_rate_from_beta(0.3)) == pytest.approx(np.sqrt(0.7))
     assert refresh_rate_from_beta(0.0) == 0.0

@@ -34,6 +34,8 @@ __all__ = [
     "relaxation_gap",
 ]
 
+_LARGEST_SPAN = 1400.0  # the rate exp(span / 2) must not exceed double precision
+
 
 def _check(energies: np.ndarray) -> np.ndarray:
     energies = np.asarray(energies, dtype=np.float64)
@@ -41,6 +43,9 @@ def _check(energies: np.ndarray) -> np.ndarray:
         raise ValueError(f"energies must have shape (..., n) with at least two rungs, got {energies.shape}")
     if not np.isfinite(energies).all():
         raise ValueError("the energies of a ladder must be finite; at least one is NaN or infinite")
+    span = np.max(np.ptp(energies, axis=-1), initial=0.0)
+    if span > _LARGEST_SPAN:
+        raise ValueError(f"the energies of a ladder may span at most {_LARGEST_SPAN:.0f}, got {span:.4g}")
     return energies
 
 
@@ -85,7 +90,7 @@ def ladder_generator(energies: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        Fewer than two energies, or one that is not finite.
+        Fewer than two energies, one that is not finite, or a ladder that spans more than 1400.
 
     References
     ----------
@@ -213,13 +218,14 @@ def ladder_diffusion(energies: np.ndarray) -> LadderDiffusion:
         Each of shape ``(...,)``; infinite where nothing is ever refused.
     """
     energies = _check(energies)
-    p = np.exp(energies.mean(axis=-1, keepdims=True) - energies)
-    bond = np.sqrt(p * np.roll(p, -1, axis=-1))
-    narrow = np.minimum(p, np.roll(p, -1, axis=-1))
+    energies = energies - 0.5 * (energies.min(axis=-1, keepdims=True) + energies.max(axis=-1, keepdims=True))
+    above = np.roll(energies, -1, axis=-1)
+    p, bond = np.exp(-energies), np.exp(-0.5 * (energies + above))
+    narrow = np.exp(-np.maximum(energies, above))
     wide = np.maximum(bond, np.roll(bond, 1, axis=-1))
 
     def inverse(weight: np.ndarray, resistance: np.ndarray) -> np.ndarray:
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):  # a coefficient below the smallest number is zero
             return 1.0 / (weight.mean(axis=-1) * resistance.mean(axis=-1))
 
     return LadderDiffusion(

@@ -49,6 +49,7 @@ from replica.sampling.targets import Target
 __all__ = ["ControlHMC", "JumpState", "MarkovJumpHMC", "jump_rates", "refresh_rate_from_beta"]
 
 FLIP, LEAP, REFRESH = 0, 1, 2
+_LARGEST_EXPONENT = 700.0  # exp(709) is the largest of double precision
 
 
 def refresh_rate_from_beta(beta: float) -> float:
@@ -71,11 +72,27 @@ def jump_rates(here: np.ndarray, ahead: np.ndarray, behind: np.ndarray) -> tuple
     r"""The rates $\Gamma_L$ and $\Gamma_F$ from the energies $H(\zeta)$, $H(L\zeta)$, $H(L^{-1}\zeta)$.
 
     $+\infty$ ahead or behind means a state of probability zero. Reference: Berger et al. (2015), Section 3.
+
+    Raises
+    ------
+    ValueError
+        An energy that is NaN or minus infinity, a state of probability zero itself, or a drop of more than 1400, whose
+        rate exceeds double precision.
     """
-    with np.errstate(over="ignore"):
-        leap = np.exp(0.5 * (here - ahead))
-        back = np.exp(0.5 * (here - behind))
-    return leap, np.maximum(0.0, back - leap)
+    here, ahead, behind = (np.asarray(energy, dtype=np.float64) for energy in (here, ahead, behind))
+    if not np.isfinite(here).all():
+        raise ValueError("the energy of the state itself must be finite; at least one is NaN or infinite")
+    if not (np.all(ahead > -np.inf) and np.all(behind > -np.inf)):
+        raise ValueError("energies ahead and behind must be finite or plus infinity; one is NaN or minus infinity")
+    forth, back = 0.5 * (here - ahead), 0.5 * (here - behind)
+    steepest = max(np.max(forth, initial=0.0), np.max(back, initial=0.0))
+    if steepest > _LARGEST_EXPONENT:
+        raise ValueError(
+            f"the rate exp(drop / 2) is finite for drops of energy up to {2 * _LARGEST_EXPONENT:.0f}, "
+            f"got a drop of {2 * steepest:.4g}"
+        )
+    leap = np.exp(forth)
+    return leap, np.maximum(0.0, np.exp(back) - leap)
 
 
 class JumpState(NamedTuple):
@@ -154,6 +171,11 @@ class MarkovJumpHMC:
     def move_costs(self) -> np.ndarray:
         """Gradient evaluations of a flip, a leap and a refresh, $(0, M, 2M)$; $(2M, M, 2M)$ where flips recompute."""
         return self.n_leapfrog * np.array([2 * self.recompute_after_flip, 1, 2])
+
+    @property
+    def forgetful_costs(self) -> np.ndarray:
+        """The costs if both trajectories were integrated again after a flip, $(2M, M, 2M)$, for the same chain."""
+        return self.n_leapfrog * np.array([2, 1, 2])
 
     def init(self, position: np.ndarray, rng: np.random.Generator) -> JumpState:
         r"""The state at ``position`` ``(n_dims, n_chains)``, momenta drawn from $\mathcal N(0, 1)$."""
@@ -280,6 +302,11 @@ class ControlHMC:
     def move_costs(self) -> np.ndarray:
         """Gradient evaluations of the four moves, $(M, M, 0, 0)$."""
         return self.n_leapfrog * np.array([1, 1, 0, 0])
+
+    @property
+    def forgetful_costs(self) -> np.ndarray:
+        """The costs if every proposal were integrated, known or not, $(M, M, M, M)$, for the same chain."""
+        return np.full(4, self.n_leapfrog)
 
     def init(self, position: np.ndarray, rng: np.random.Generator) -> ControlState:
         r"""The state at ``position`` ``(n_dims, n_chains)``, momenta drawn from $\mathcal N(0, 1)$."""
