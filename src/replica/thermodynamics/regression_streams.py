@@ -96,8 +96,8 @@ def rounded_sums_error(
 
     Near :math:`S\approx\sigma_x^2t` a sum moves in steps of :math:`u=2^{\lfloor\log_2S\rfloor-p+1}`, so that each term
     is rounded to a multiple of :math:`u`. Errors of different terms are independent; their mean and their variance,
-    together with that of :math:`x\varepsilon`, are averaged over an evenly spread set of `draws` pairs for every binade of
-    the sums and added up. A squared Gaussian, whose density diverges at zero, loses on average
+    together with that of :math:`x\varepsilon`, are averaged over an evenly spread set of `draws` pairs for every binade
+    of the sums and added up. A squared Gaussian, whose density diverges at zero, loses on average
 
     .. math:: \sqrt{2/\pi}\,\zeta(-\tfrac12,\tfrac12)\,u^{3/2}/\sigma_x\approx0.0486\,u^{3/2}/\sigma_x .
 
