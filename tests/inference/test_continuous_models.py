@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import laplace
 from sklearn.decomposition import FastICA
 
+from replica.inference.fitting import NotConverged
 from replica.inference.product_of_laplace import (
     ProductOfLaplace,
     amari_distance,
@@ -59,6 +60,22 @@ def test_maximum_likelihood_unmixes_as_fast_ica_does():
     assert amari_distance(path[-1], fast.components_) < 0.05
 
 
+def test_maximum_likelihood_is_a_place_where_a_new_search_gains_nothing():
+    _, data = mixed(8, 2000, 10)
+    one = fit_likelihood(data, np.eye(8), round_length=40)[-1]
+    again = fit_likelihood(data, one)[-1]
+    gain = (ProductOfLaplace(again).log_likelihood(data) - ProductOfLaplace(one).log_likelihood(data)).mean()
+    assert -1e-12 <= gain < 1e-3
+
+
+def test_a_likelihood_fit_that_stops_early_says_so():
+    _, data = mixed(8, 2000, 10)
+    with pytest.raises(NotConverged, match="still gains") as stop:
+        fit_likelihood(data, np.eye(8), max_evaluations=12, round_length=5)
+    start, end = (ProductOfLaplace(f).log_likelihood(data).mean() for f in (stop.value.fit[0], stop.value.fit[-1]))
+    assert end > start
+
+
 def test_amari_distance_ignores_order_sign_and_size():
     rng = np.random.default_rng(6)
     filters = rng.normal(size=(4, 4))
@@ -104,6 +121,10 @@ def test_score_matching_is_least_at_the_inverse_covariance():
         (lambda: fit_likelihood(np.ones((3, 2)), np.eye(3)), "n > d"),
         (lambda: fit_likelihood(np.full((2, 5), np.nan), np.eye(2)), "NaN"),
         (lambda: fit_likelihood(np.ones((2, 5)), np.ones((2, 2))), "invertible"),
+        (lambda: fit_likelihood(np.ones((2, 5)), np.eye(2), tolerance=np.nan), "positive settings"),
+        (lambda: amari_distance(np.zeros((2, 2)), np.eye(2)), "estimate: expected a finite, invertible"),
+        (lambda: amari_distance(np.eye(2), np.zeros((2, 2))), "truth: expected a finite, invertible"),
+        (lambda: amari_distance(np.eye(3), np.eye(2)), "got shapes"),
         (lambda: gaussian_noise_flow(np.eye(2), np.ones((2, 3)), 0.0), "positive"),
         (lambda: gaussian_score_matching([[1, 2], [0, 1]], np.ones((2, 3))), "symmetric"),
         (lambda: gaussian_score_matching(np.eye(2), np.ones((3, 3))), r"\(2, n\)"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from replica.inference.efficiency import ESTIMATORS, _state_gradients, asymptotic_error
+from replica.inference.efficiency import ESTIMATORS, _curvature, _state_gradients, asymptotic_error
 from replica.inference.fitting import coupling_error, fit_couplings
 from replica.inference.maximum_likelihood import ising_likelihood
 from replica.inference.minimum_probability_flow import ising_flow
@@ -27,6 +27,20 @@ def test_gradients_of_states_add_up_to_the_objective(name):
         p = state_probabilities(other)
         found = found - p @ _state_gradients(name, other, states)
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["flow", "pseudolikelihood"])
+def test_curvature_is_the_change_of_the_gradients(name):
+    rng = np.random.default_rng(2)
+    couplings, x, p = spin_glass(4, rng), binary_states(4), rng.dirichlet(np.ones(16))
+    couplings[np.diag_indices(4)] += rng.normal(size=4)
+    curvature = _curvature(name, couplings, x, p)
+    np.testing.assert_allclose(curvature, curvature.T, atol=1e-15)
+    for index, (i, j) in enumerate(zip(*np.triu_indices(4))):
+        shift = np.zeros((4, 4))
+        shift[i, j] = shift[j, i] = 1e-5
+        up, down = (p @ _state_gradients(name, couplings + s * shift, x) for s in (1, -1))
+        np.testing.assert_allclose(curvature[index], (up - down) / 2e-5, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

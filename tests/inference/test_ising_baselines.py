@@ -193,6 +193,13 @@ def test_contrastive_divergence_approaches_the_couplings(spins):
         (lambda: contrastive_divergence([[0, 1], [1, 0]], np.eye(3), 1, 0.1, 1, None), "expected 2 units"),
         (lambda: contrastive_divergence([[0, 1], [1, 0]], np.eye(2), 0, 0.1, 1, None), "positive counts"),
         (lambda: contrastive_divergence([[0, 1], [1, 0]], [[0, 1], [2, 0]], 1, 0.1, 1, None), "symmetric"),
+        (lambda: contrastive_divergence([[0, 1], [1, 0]], np.eye(2), 1, 0.0, 1, None), "positive number, got 0.0"),
+        (
+            lambda: contrastive_divergence([[0, 1], [1, 0]], np.eye(2), 1, lambda _: np.nan, 1, None),
+            "got nan in step 1",
+        ),
+        (lambda: ising_pseudolikelihood([[0, 1], [1, 0]])(np.eye(3)), "expected 2 units"),
+        (lambda: ising_likelihood([[0, 1], [1, 0]])(np.eye(3)), "expected 2 units"),
     ],
 )
 def test_bad_input_is_refused(call, says):

@@ -148,6 +148,20 @@ def test_energy_of_known_states():
     assert log_partition(couplings) == pytest.approx(np.log(np.exp([-0.0, -3, -1, 0]).sum()))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_unit_that_never_changes_is_refused_whatever_the_weights(seed):
+    rng = np.random.default_rng(seed)
+    states, weights = rng.integers(0, 2, size=(50, 3)).astype(float), rng.random(50)
+    states[:, 1] = 1
+    with pytest.raises(ValueError, match="unit 1 always on"):  # the weighted mean may be one up to rounding only
+        check_activity(states, weights / weights.sum())
+    states[7, 1] = 0
+    check_activity(states, weights)
+    weights[7] = 0  # the only state with unit 1 off does not count
+    with pytest.raises(ValueError, match="unit 1 always on"):
+        check_activity(states, weights)
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [

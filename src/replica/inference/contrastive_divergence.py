@@ -40,7 +40,7 @@ def contrastive_divergence(
     states : ``(n, d)``, binary.
     start : ``(d, d)``, initial couplings.
     sweeps : $k$, full sweeps.
-    rate : learning rate $\eta$, or a function of the step's number.
+    rate : learning rate $\eta > 0$, or a function of the step's number.
     steps : number of steps.
     keep_every : the trace holds every so many steps, and the last.
     spins : take the same step in the couplings and fields of the spins $\sigma=2x-1$ instead: another way to the same
@@ -53,7 +53,7 @@ def contrastive_divergence(
 
     Raises
     ------
-    ValueError : bad states, couplings or counts; a unit that never changes.
+    ValueError : bad states, couplings or counts; a rate that is not positive; a unit that never changes.
     FloatingPointError : the couplings became infinite: the learning rate is too large.
     """
     x = check_states(states)
@@ -68,9 +68,12 @@ def contrastive_divergence(
     begin = time.process_time()
     observed = x.T @ x / len(x)
     for step in range(1, steps + 1):
+        now = schedule(step)
+        if not 0 < now < np.inf:
+            raise ValueError(f"rate: expected a positive number, got {now} in step {step}")
         after = _gibbs(couplings, x.copy(), sweeps, rng)
         change = observed - after.T @ after / len(x)
-        couplings -= schedule(step) * (_spin_step(change) if spins else change)
+        couplings -= now * (_spin_step(change) if spins else change)
         if not np.isfinite(couplings).all() or np.abs(couplings).max() > 1e6:
             raise FloatingPointError(f"couplings beyond 1e6 in step {step}: the learning rate is too large")
         if step % keep_every == 0 or step == steps:

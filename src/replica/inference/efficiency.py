@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 #: Estimators that :func:`asymptotic_error` knows.
 ESTIMATORS = ("flow", "pseudolikelihood", "likelihood")
+#: Most units of :func:`asymptotic_error`, which lists all states.
+MOST_UNITS = 12
 
 
 def _state_gradients(estimator: str, couplings: Array, x: Array) -> Array:
@@ -41,13 +43,36 @@ def _state_gradients(estimator: str, couplings: Array, x: Array) -> Array:
     return np.where(off, both, pull[:, rows])
 
 
+def _curvature(estimator: str, couplings: Array, x: Array, p: Array) -> Array:
+    r"""Mean matrix of second derivatives of the states' terms in the free entries of the couplings.
+
+    The term of unit $n$ is a function of one number that is linear in row $n$ of the couplings: $e^z$ with
+    $z=s_n(\sum_{j\ne n}J_{nj}x_j+\frac12J_{nn})$ for the flow, since $s_nx_n-\frac12=\frac12s_n$, and
+    $\log(1+e^{2z})$ for pseudolikelihood.
+    """
+    d = len(couplings)
+    entry = np.empty((d, d), dtype=int)
+    rows, columns = np.triu_indices(d)
+    entry[rows, columns] = entry[columns, rows] = np.arange(rows.size)
+    halves = couplings.copy()
+    halves[np.diag_indices(d)] = 0.0
+    z = (2 * x - 1) * (x @ halves + 0.5 * np.diag(couplings))
+    second = np.exp(z) if estimator == "flow" else 4 * expit(2 * z) * expit(-2 * z)
+    curvature = np.zeros((rows.size, rows.size))
+    for n in range(d):
+        slope = x.copy()
+        slope[:, n] = 0.5
+        curvature[np.ix_(entry[n], entry[n])] += (slope.T * (p * second[:, n])) @ slope
+    return curvature
+
+
 def asymptotic_error(estimator: str, couplings: ArrayLike) -> float:
     r"""$N\epsilon_J$ for many data: the mean over pairs of the variance of the estimated couplings, times $N$.
 
     Parameters
     ----------
     estimator : one of :data:`ESTIMATORS`.
-    couplings : ``(d, d)``, the true couplings; d at most 12, since all $2^d$ states are listed.
+    couplings : ``(d, d)``, the true couplings; d at most :data:`MOST_UNITS`, since all $2^d$ states are listed.
 
     Returns
     -------
@@ -61,26 +86,13 @@ def asymptotic_error(estimator: str, couplings: ArrayLike) -> float:
         raise ValueError(f"estimator: expected one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     truth = check_couplings(couplings)
     d = len(truth)
-    if not 2 <= d <= 12:
-        raise ValueError(f"expected 2 to 12 units, got {d}")
+    if not 2 <= d <= MOST_UNITS:
+        raise ValueError(f"expected 2 to {MOST_UNITS} units, got {d}")
     x, p = binary_states(d), state_probabilities(truth)
     rows, columns = np.triu_indices(d)
     gradients = _state_gradients(estimator, truth, x)
     gradients = gradients - p @ gradients
     noise = (gradients.T * p) @ gradients
-    if estimator == "likelihood":
-        curvature = noise
-    else:
-        curvature, step = np.empty_like(noise), 1e-5
-        for index, (i, j) in enumerate(zip(rows, columns)):
-            shifted = []
-            for sign in (1, -1):
-                moved = truth.copy()
-                moved[i, j] += sign * step
-                if i != j:
-                    moved[j, i] += sign * step
-                shifted.append(p @ _state_gradients(estimator, moved, x))
-            curvature[index] = (shifted[0] - shifted[1]) / (2 * step)
-        curvature = (curvature + curvature.T) / 2
+    curvature = noise if estimator == "likelihood" else _curvature(estimator, truth, x, p)
     covariance = np.linalg.solve(curvature, np.linalg.solve(curvature, noise).T)
     return float(np.diag(covariance)[rows != columns].mean())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,11 +53,17 @@ class Fit(NamedTuple):
 
 
 class NotConverged(RuntimeError):
-    """A fit stopped before its gradient was small; ``fit`` holds what was reached."""
+    """A fit stopped too early; ``fit`` holds what was reached, in the form that the function returns."""
 
-    def __init__(self, message: str, fit: Fit) -> None:
+    def __init__(self, message: str, fit: Any) -> None:
         super().__init__(message)
         self.fit = fit
+
+
+def check_size(couplings: Array, n_units: int) -> None:
+    """Refuse, with a ValueError, couplings that are not ``(n_units, n_units)``; objectives check no more than this."""
+    if couplings.shape != (n_units, n_units):
+        raise ValueError(f"couplings: expected {n_units} units as in the data, got shape {couplings.shape}")
 
 
 def fit_couplings(
@@ -73,7 +79,8 @@ def fit_couplings(
     ----------
     objective : see `Objective`.
     start : ``(d, d)``, symmetric.
-    tolerance : the fit ends where no free entry of the gradient is larger.
+    tolerance : the search ends where no free entry of the gradient is larger. Where rounding ends it earlier, a
+        gradient of up to 30 times the tolerance is accepted.
     max_evaluations : most evaluations.
     spins : search in the couplings and fields of the spins (:func:`replica.sampling.ising.to_spin_couplings`) instead
         of those of the units. The optimum is the same; there it is much better conditioned, and for spin glasses the
@@ -85,12 +92,16 @@ def fit_couplings(
 
     Raises
     ------
-    ValueError : start not symmetric or not finite.
-    NotConverged : the tolerance was not reached; the exception holds the fit so far.
+    ValueError : start not symmetric, not finite, or not of the objective's size; tolerance not positive.
+    NotConverged : the gradient is still more than 30 times the tolerance; the exception holds the fit so far.
 
     Source: L-BFGS-B of Zhu, Byrd, Lu and Nocedal as in scipy; the authors use L-BFGS (minFunc) too.
     """
     start = check_couplings(start)
+    if not tolerance > 0 or max_evaluations < 1:
+        raise ValueError(
+            f"expected a positive tolerance and at least one evaluation, got {tolerance} and {max_evaluations}"
+        )
     d = len(start)
     rows, columns = np.triu_indices(d)
     diagonal = rows == columns
@@ -152,8 +163,14 @@ def coupling_error(estimate: ArrayLike, truth: ArrayLike) -> Array:
     $$\epsilon_J = \frac2{d(d-1)}\sum_{i<j}(\hat J_{ij}-J_{ij})^2 .$$
 
     ``estimate`` has shape ``(..., d, d)``; the result has its leading shape.
+
+    Raises
+    ------
+    ValueError : truth not a square matrix of two units or more, or estimates of another size.
     """
-    truth = np.asarray(truth, dtype=np.float64)
+    truth, estimate = np.asarray(truth, dtype=np.float64), np.asarray(estimate, dtype=np.float64)
+    if truth.ndim != 2 or truth.shape[0] != truth.shape[1] or len(truth) < 2 or estimate.shape[-2:] != truth.shape:
+        raise ValueError(f"expected estimates (..., d, d) of a truth (d, d), got {estimate.shape} and {truth.shape}")
     rows, columns = np.triu_indices(len(truth), 1)
-    difference = np.asarray(estimate)[..., rows, columns] - truth[rows, columns]
+    difference = estimate[..., rows, columns] - truth[rows, columns]
     return (difference**2).mean(axis=-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.inference.fitting import Objective
+from replica.inference.fitting import Objective, check_size
 from replica.inference.minimum_probability_flow import check_weights
 from replica.sampling.ising import MAX_UNITS, check_activity, check_states, exact_moments
 
@@ -37,6 +37,7 @@ def ising_likelihood(states: ArrayLike, weights: ArrayLike | None = None) -> Obj
     observed = (x.T * w) @ x
 
     def objective(couplings: Array) -> tuple[float, Array]:
+        check_size(couplings, x.shape[1])
         moments, log_z = exact_moments(couplings)
         return float((couplings * observed).sum() + log_z), observed - moments.second
 

@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.inference.fitting import Objective
+from replica.inference.fitting import Objective, check_size
 from replica.sampling.ising import check_activity, check_couplings, check_states
 from replica.sampling.leapfrog import leapfrog
 from replica.sampling.targets import Target
@@ -79,7 +79,7 @@ def ising_flow(
 
     Returns
     -------
-    function of symmetric couplings ``(d, d)``, which it does not check.
+    function of symmetric couplings ``(d, d)``, of which it checks the size alone.
 
     Raises
     ------
@@ -100,6 +100,7 @@ def ising_flow(
     equal = bool((w == w[0]).all())
 
     def objective(couplings: Array) -> tuple[float, Array]:
+        check_size(couplings, d)
         half = 0.5 * np.diag(couplings)
         total, gradient, out = 0.0, np.zeros((d, d)), np.zeros(d)
         for rows in blocks:
@@ -274,7 +275,7 @@ def minimise_flow(
     Parameters
     ----------
     make_model : function from parameters to an `EnergyModel` that is a target too.
-    start : initial parameters, any shape.
+    start : initial parameters, any shape, finite.
     data : ``(n_dims, n)``.
     step_size, n_leapfrog : of the trajectories that find neighbours.
     rounds : how often neighbours are drawn.
@@ -283,10 +284,21 @@ def minimise_flow(
     Returns
     -------
     The parameters after each round, the start first: ``rounds + 1`` arrays.
+
+    Raises
+    ------
+    ValueError : a start or data that are not finite, counts below one, or a step size that is not positive.
     """
     from scipy.optimize import minimize
 
     theta = np.array(start, dtype=np.float64)
+    if not np.isfinite(theta).all():
+        raise ValueError("start: expected finite numbers, got NaN or infinity")
+    if min(rounds, evaluations, n_leapfrog) < 1 or not 0 < step_size < np.inf:
+        raise ValueError(
+            f"expected a positive step size and positive counts, got step size {step_size}, {n_leapfrog} leapfrog "
+            f"steps, {rounds} rounds, {evaluations} evaluations"
+        )
     path, shape = [theta], theta.shape
     for _ in range(rounds):
         neighbours = hamiltonian_neighbours(make_model(theta), data, step_size, n_leapfrog, rng)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
+from replica.inference.fitting import NotConverged
+
 Array = NDArray[np.float64]
 
 
@@ -87,8 +89,23 @@ def likelihood_objective(filters: Array, data: Array) -> tuple[float, Array]:
     return -float(model.log_likelihood(data).mean()), gradient
 
 
-def fit_likelihood(data: ArrayLike, start: ArrayLike, max_evaluations: int = 500) -> list[Array]:
-    """Exact maximum likelihood by L-BFGS from ``start`` ``(d, d)``.
+def fit_likelihood(
+    data: ArrayLike, start: ArrayLike, tolerance: float = 1e-3, max_evaluations: int = 20_000, round_length: int = 250
+) -> list[Array]:
+    """A maximum of the exact likelihood, by rounds of L-BFGS from ``start`` ``(d, d)``.
+
+    The likelihood of finite data has a kink wherever a filter is orthogonal to a datum, so its gradient does not
+    tend to zero, and what L-BFGS has learnt about the curvature goes stale. It is therefore started afresh after
+    ``round_length`` evaluations, until a whole round gains less than ``tolerance``. There are several maxima; which
+    one is found depends on the start.
+
+    Parameters
+    ----------
+    data : ``(d, n)``.
+    start : ``(d, d)``, invertible.
+    tolerance : least gain of a round, in nats per datum.
+    max_evaluations : no round is begun that could exceed so many evaluations of likelihood and gradient.
+    round_length : most evaluations in a round.
 
     Returns
     -------
@@ -96,22 +113,36 @@ def fit_likelihood(data: ArrayLike, start: ArrayLike, max_evaluations: int = 500
 
     Raises
     ------
-    ValueError : bad data, or a start that is singular.
+    ValueError : bad data, a start that is singular, or settings that are not positive.
+    NotConverged : the last round still gained more; the exception's ``fit`` holds the filters on the way.
     """
     x, first = check_data(data), np.array(start, dtype=np.float64)
     if first.shape != (len(x), len(x)) or not np.linalg.slogdet(first)[0]:
         raise ValueError(f"start: expected invertible filters ({len(x)}, {len(x)}), got shape {first.shape}")
+    if not tolerance > 0 or min(max_evaluations, round_length) < 1:
+        raise ValueError(
+            f"expected positive settings, got tolerance {tolerance}, {max_evaluations} evaluations in rounds of "
+            f"{round_length}"
+        )
 
     def objective(flat: Array) -> tuple[float, Array]:
         value, gradient = likelihood_objective(flat.reshape(first.shape), x)
         return value, gradient.ravel()
 
-    path = [first]
-    options = {"maxfun": max_evaluations, "maxiter": max_evaluations, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20}
-    minimize(
-        objective, first.ravel(), jac=True, method="L-BFGS-B", options=options,
-        callback=lambda flat: path.append(flat.reshape(first.shape).copy()),
-    )  # fmt: skip
+    path, spent, value, gain = [first], 0, likelihood_objective(first, x)[0], np.inf
+    while gain > tolerance:
+        if spent + round_length > max_evaluations:  # a part of a round would gain little and prove nothing
+            raise NotConverged(
+                f"the fit stopped after {spent} evaluations, where a round still gains {gain:.2g} nats, expected "
+                f"{tolerance:.2g}",
+                path,
+            )
+        options = {"maxfun": round_length, "maxiter": round_length, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20}
+        end = minimize(
+            objective, path[-1].ravel(), jac=True, method="L-BFGS-B", options=options,
+            callback=lambda flat: path.append(flat.reshape(first.shape).copy()),
+        )  # fmt: skip
+        spent, gain, value = spent + end.nfev, value - end.fun, end.fun
     return path
 
 
@@ -120,9 +151,19 @@ def amari_distance(estimate: ArrayLike, truth: ArrayLike) -> float:
 
     With $P=|\hat JJ^{-1}|$, the mean over rows and columns of $(\sum/\max-1)/(d-1)$.
 
+    Raises
+    ------
+    ValueError : not two finite, invertible matrices of the same size ``(d, d)``, d at least 2.
+
     Source: S. Amari, A. Cichocki and H. H. Yang, NIPS 8, 757 (1996).
     """
-    product = np.abs(np.asarray(estimate) @ np.linalg.inv(truth))
+    estimate, truth = np.asarray(estimate, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    if estimate.shape != truth.shape or truth.ndim != 2 or truth.shape[0] != truth.shape[1] or len(truth) < 2:
+        raise ValueError(f"expected two matrices (d, d) with d > 1, got shapes {estimate.shape} and {truth.shape}")
+    for name, matrix in (("estimate", estimate), ("truth", truth)):
+        if not np.isfinite(matrix).all() or not np.linalg.slogdet(matrix)[0]:
+            raise ValueError(f"{name}: expected a finite, invertible matrix")
+    product = np.abs(estimate @ np.linalg.inv(truth))
     rows = product.sum(axis=1) / product.max(axis=1) - 1
     columns = product.sum(axis=0) / product.max(axis=0) - 1
     return float((rows.mean() + columns.mean()) / (2 * (len(product) - 1)))

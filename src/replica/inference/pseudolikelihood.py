@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from replica.inference.fitting import Objective
+from replica.inference.fitting import Objective, check_size
 from replica.inference.minimum_probability_flow import check_weights, row_blocks
 from replica.sampling.ising import check_activity, check_states
 
@@ -31,7 +31,7 @@ def ising_pseudolikelihood(states: ArrayLike, weights: ArrayLike | None = None) 
 
     Returns
     -------
-    function of symmetric couplings ``(d, d)``, which it does not check.
+    function of symmetric couplings ``(d, d)``, of which it checks the size alone.
 
     Raises
     ------
@@ -48,6 +48,7 @@ def ising_pseudolikelihood(states: ArrayLike, weights: ArrayLike | None = None) 
     equal = bool((w == w[0]).all())
 
     def objective(couplings: Array) -> tuple[float, Array]:
+        check_size(couplings, d)
         bias = np.diag(couplings)
         twice = 2 * couplings
         twice[np.diag_indices(d)] = 0.0

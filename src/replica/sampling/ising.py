@@ -108,16 +108,16 @@ def check_activity(states: Array, weights: Array | None = None) -> Array:
 
     Raises
     ------
-    ValueError : a unit is on in all states or in none: no finite bias fits it.
+    ValueError : a unit is on in all states that have a weight, or in none: no finite bias fits it.
     """
-    activity = states.mean(axis=0) if weights is None else weights @ states / weights.sum()
-    for level, word in ((0.0, "off"), (1.0, "on")):
-        stuck = activity == level
+    # from the states, not from their mean: with weights the mean of ones is one up to rounding only
+    present = states if weights is None else states[weights > 0]
+    for stuck, word in ((present.max(axis=0) == 0, "off"), (present.min(axis=0) == 1, "on")):
         if stuck.any():
             raise ValueError(
                 f"{_named(stuck)} always {word} in the data: the estimate would be infinite; leave such units out"
             )
-    return activity
+    return states.mean(axis=0) if weights is None else weights @ states / weights.sum()
 
 
 def spin_to_binary(spins: ArrayLike) -> Array:
