@@ -22,8 +22,8 @@ from replica.optics.components import Float, check_finite, check_sigma
 from replica.optics.meshes import Mesh, as_stack
 
 __all__ = [
-    "effective_depth", "fidelity_law", "haar_mean_reflectivity", "log_infidelity", "mzi_overlap",
-    "published_fft_law", "unitary_fidelity",
+    "effective_depth", "fidelity_law", "haar_mean_reflectivity", "log_infidelity", "published_fft_law",
+    "unitary_fidelity",
 ]  # fmt: skip
 
 
@@ -82,22 +82,15 @@ def fidelity_law(
 
 
 def published_fft_law(meshes: Mesh | Sequence[Mesh], sigma: ArrayLike) -> Float:
-    r"""What the published FFT code computes at :math:`\sigma_{PS}=\sigma_{BS}=\sigma>0`.
+    r"""What the published FFT code computes at :math:`\sigma_{PS}=\sigma_{BS}=\sigma`.
 
-    There the errors of the interferometers' phases are left out: :math:`\exp[-4\sigma^2L_{\rm eff}-n_\psi\sigma^2]`.
+    There the errors of the interferometers' phases are left out, and of the common phase only that of the output
+    phases remains: :math:`\exp[-4\sigma^2L_{\rm eff}-n_\psi\sigma^2(1-1/N)]`. ValueError for a negative or NaN sigma.
     """
-    stack, sigma = as_stack(meshes), check_finite("sigma", sigma)
-    return np.exp(-(4 * effective_depth(stack) + len(stack) * (1 - 1 / stack[0].modes)) * sigma**2)
-
-
-def mzi_overlap(sigma_ps: ArrayLike, sigma_bs: ArrayLike) -> Float:
-    r"""Mean normalised overlap :math:`\mathbb E\,\mathrm{Tr}(T_0^\dagger T)/2` of one interferometer.
-
-    :math:`\big(\frac{1+e^{-\sigma_{PS}^2/2}}2\big)^2e^{-2\sigma_{BS}^2}`, up to terms of fourth order. The largest of
-    these, :math:`-19\sigma_{BS}^4`, comes from the curvature of :math:`\arccos r`.
-    """
-    ps, bs = check_finite("sigma_ps", sigma_ps), check_finite("sigma_bs", sigma_bs)
-    return ((1 + np.exp(-(ps**2) / 2)) / 2) ** 2 * np.exp(-2 * bs**2)
+    stack = as_stack(meshes)
+    for value in np.ravel(sigma):
+        check_sigma("sigma", value)
+    return np.exp(-(4 * effective_depth(stack) + len(stack) * (1 - 1 / stack[0].modes)) * np.square(sigma))
 
 
 def haar_mean_reflectivity(modes: int) -> float:

@@ -54,8 +54,8 @@ def noisy_matrices(
     rows, columns : integer arrays, optional
         Output and input modes wanted; all by default. The light is sent from the side with fewer modes.
     published_fft_noise : bool
-        Leave the errors of :math:`\theta` and :math:`\phi` out as soon as ``sigma_bs`` is positive, as the published
-        FFT mesh does. Only to explain published curves.
+        Leave the errors of :math:`\theta` and :math:`\phi` out, as the published FFT mesh does: it draws them and then
+        takes the phases without them. Only to explain published curves.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def noisy_matrices(
     sigma_ps, sigma_bs = check_sigma("sigma_ps", sigma_ps), check_sigma("sigma_bs", sigma_bs)
     if devices < 1:
         raise ValueError(f"devices must be at least 1, got {devices}")
-    phase_sigma = 0.0 if published_fft_noise and sigma_bs > 0 else sigma_ps
+    phase_sigma = 0.0 if published_fft_noise else sigma_ps
 
     def draw(mesh: Mesh, count: int) -> tuple[Complex, Float]:
         shape = (count, *mesh.theta.shape)
