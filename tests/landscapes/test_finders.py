@@ -60,6 +60,7 @@ def test_a_full_step_of_newton_mr_solves_a_quadratic(rng):
     assert (found.krylov_stops == KrylovStop.RESIDUAL).all()
     assert (found.hessian_products == 4).all()
     assert (found.gradients == 2).all()
+    assert (found.costs == [[1] * 3, [2 + 2 * 4] * 3]).all()
 
 
 def test_the_pure_step_is_tried_first(rng):
@@ -134,6 +135,8 @@ def test_the_merit_never_rises_and_the_records_agree(find, rng):
         squared = (net.gradient(found.path[t]) ** 2).sum(axis=1)
         np.testing.assert_allclose(squared, found.squared_gradient_norms[t], rtol=1e-10, atol=1e-28)
     np.testing.assert_array_equal(found.path[-1], found.theta)
+    np.testing.assert_array_equal(found.costs[-1], found.gradients + 2 * found.hessian_products)
+    assert (np.diff(found.costs, axis=0) >= 0).all()
 
 
 def test_points_stop_at_the_cutoff(rng):
@@ -142,6 +145,7 @@ def test_points_stop_at_the_cutoff(rng):
     assert (found.stops == SearchStop.CUTOFF).all()
     assert found.steps[1] == 0
     np.testing.assert_array_equal(found.theta[1], start[1])
+    assert (found.costs[:, 1] == 1).all()
     assert found.squared_gradient_norms[-1, 0] < 1e-6
     assert np.isnan(found.relative_residuals[-1]).all()
 

@@ -35,7 +35,8 @@ __all__ = [
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-#: Damping constants of damped and saddle-free Newton, as in the authors' scripts: 100, 10, ..., 1e-7.
+#: Damping constants of damped and saddle-free Newton, as in the authors' notebook: 100, 10, ..., 1e-7. (Their script's
+#: default is 0.1, ..., 1e-6.)
 DAMPING = tuple(10.0**e for e in range(2, -8, -1))
 
 
@@ -162,7 +163,9 @@ def newton_tr(
 
     References
     ----------
-    Frye et al., arXiv 1901.10603, and their scripts for the damping constants.
+    Frye et al., arXiv 1901.10603, and their notebook for the damping constants. Their released code differs: all
+    candidates see the last constant, and :math:`\gamma\sum_i\theta_i` is added to every component of a Hessian product
+    in place of :math:`\gamma v`.
     """
     _check_step(step)
 
@@ -189,7 +192,8 @@ def saddle_free_newton(
 ) -> Search:
     r"""Saddle-free Newton: :math:`p=-(|H|+\gamma I)^{-1}g` in the Krylov space, the damping of lowest *loss*.
 
-    It leaves saddles along their negative directions, so it finds minima; a foil for the methods above.
+    It leaves saddles along their negative directions, so from generic starts it finds minima; a foil for the methods
+    above. Where a symmetry keeps the gradient orthogonal to every negative direction, it ends at a saddle.
     Parameters, result and errors are those of :func:`newton_tr`.
 
     References

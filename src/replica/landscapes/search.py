@@ -65,6 +65,8 @@ class Search(NamedTuple):
     hessian_products : (n,), Hessian-vector products used.
     gradients : (n,), gradients used.
     path : (n_steps + 1, n, d), all iterates, or None where ``keep_path`` was not asked for.
+    costs : (n_steps + 1, n), gradients used up to each step, a Hessian product counted as two; a point that has
+        stopped keeps its last value.
     """
 
     theta: Array
@@ -78,6 +80,7 @@ class Search(NamedTuple):
     hessian_products: Indices
     gradients: Indices
     path: Array | None
+    costs: Indices
 
 
 class Move(NamedTuple):
@@ -139,6 +142,7 @@ def run_search(
     stops, steps, products = np.zeros((3, n), dtype=np.int64)
     gradients = np.ones(n, dtype=np.int64)
     path = np.empty((n_steps + 1, n, theta.shape[1])) if keep_path else None
+    costs = np.ones((n_steps + 1, n), dtype=np.int64)
     norms[0], losses[0] = squared, landscape.loss(theta)
     stops[~np.isfinite(squared)] = SearchStop.NOT_FINITE
     active = np.flatnonzero(np.isfinite(squared))
@@ -149,12 +153,13 @@ def run_search(
         stops[active[below]] = SearchStop.CUTOFF
         active = active[~below]
         if active.size == 0:
-            for record in (norms, losses) if path is None else (norms, losses, path):
+            for record in (norms, losses, costs) if path is None else (norms, losses, costs, path):
                 record[t + 1 :] = record[t]
             break
         move = advance(theta[active], squared[active], gradient[active], active)
         products[active] += move.products
         gradients[active] += move.gradients
+        costs[t + 1] = gradients + 2 * products
         residuals[0, t, active], residuals[1, t, active] = move.r, move.r_h
         krylov_stops[t, active] = move.krylov_stop
         # a step too short to change the point repeats for ever
@@ -172,7 +177,7 @@ def run_search(
             path[t + 1] = theta
     stops[active[squared[active] < cutoff]] = SearchStop.CUTOFF
     return Search(
-        theta, norms, losses, residuals[0], residuals[1], krylov_stops, stops, steps, products, gradients, path
+        theta, norms, losses, residuals[0], residuals[1], krylov_stops, stops, steps, products, gradients, path, costs
     )
 
 
