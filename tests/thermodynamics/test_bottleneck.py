@@ -18,19 +18,14 @@ from replica.thermodynamics.bottleneck import (
     objective_gradient,
     random_weights,
     refine_devices,
-    tilt_matrix,
+    tilt_factors,
     train_devices,
     upper_envelope,
-)
-from replica.thermodynamics.equilibrium_devices import (
-    equilibrium_distribution,
-    log_odds_curvature,
-    many_body_features,
-    train_equilibrium,
 )
 from replica.thermodynamics.glauber import boltzmann_distribution
 from replica.thermodynamics.information import input_information, label_information
 
+SIGNS = np.triu(np.ones((4, 4)), 1) - np.tril(np.ones((4, 4)), -1)
 PATTERNS = np.array([[a, b] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
 XOR = np.array([0, 1, 1, 0])
 
@@ -43,7 +38,7 @@ def devices(count=3, spins=3, seed=0):
 @pytest.mark.parametrize("kind", ["free", "tied", "tilted"])
 def test_gradient_by_finite_differences(kind):
     weights = devices()
-    tilt = np.broadcast_to(tilt_matrix(3, 1.1), (3, 3, 3)) if kind == "tilted" else np.ones((3, 3, 3))
+    tilt = np.broadcast_to(tilt_factors(SIGNS[:3, :3], 0.3), (3, 3, 3)) if kind == "tilted" else np.ones((3, 3, 3))
     design = Design(np.full(3, kind != "free"), tilt, coupling_bound=1.3, input_bound=0.8, train_inputs=True)
     tasks, penalty = Tasks(PATTERNS, np.tile(XOR, (3, 1))), np.array([0.0, 0.5, 3.0])
     rng = np.random.default_rng(1)
@@ -63,13 +58,17 @@ def test_tilt_keeps_the_norm_and_the_number_of_parameters():
     z = np.random.default_rng(0).normal(size=(1, 4, 4))
     weights = Weights(z, np.zeros((1, 4)), np.zeros((1, 4, 1)))
     norms = []
-    for angle in (np.pi / 4, 0.0, 1.0, 3 * np.pi / 4):
-        design = Design(np.array([True]), tilt_matrix(4, angle)[None])
+    for angle in (0.0, 0.3, np.pi / 4, np.pi / 2):
+        design = Design(np.array([True]), tilt_factors(SIGNS, angle)[None])
         j = coupling_matrices(weights, design)[0]
         norms.append(np.linalg.norm(j))
-        if angle == np.pi / 4:
+        if angle == 0.0:
             np.testing.assert_allclose(j, j.T)
-        if angle == 3 * np.pi / 4:
+        if angle == 0.3:
+            assert (np.abs(j) >= np.abs(j.T))[SIGNS > 0].all()
+        if angle == np.pi / 4:
+            np.testing.assert_allclose(np.tril(j), 0, atol=1e-15)
+        if angle == np.pi / 2:
             np.testing.assert_allclose(j, -j.T, atol=1e-15)
     np.testing.assert_allclose(norms, norms[0])
 
@@ -130,29 +129,6 @@ def test_quasi_newton_refines_what_adam_found():
     np.testing.assert_allclose(again.objective, refined.objective, rtol=1e-13)
 
 
-def test_pair_couplings_in_equilibrium_agree_with_the_reciprocal_master_equation():
-    """Two codes for the same optimum: Boltzmann weights with pair terms, and reciprocal Glauber devices."""
-    weights, tasks = devices(8), Tasks(PATTERNS, np.tile(XOR, (8, 1)))
-    weights = weights._replace(inputs=np.repeat(weights.inputs[:1], 8, axis=0))
-    glauber = refine_devices(weights, free_design(8, 3, tied=True), tasks, 0.0)
-    features = many_body_features(3, 2)
-    fields = PATTERNS @ np.swapaxes(np.tanh(weights.inputs), 1, 2)
-    start = 0.5 * np.random.default_rng(5).normal(size=(8, features.shape[1]))
-    information, pi = train_equilibrium(features, start, fields, tasks, 800, rate=0.1)
-    assert information.max() == pytest.approx(glauber.information.max(), rel=1e-3)  # Adam stops near the optimum
-    np.testing.assert_allclose(label_information(pi, tasks.labels), information, rtol=1e-12)
-
-
-def test_log_odds_are_linear_in_equilibrium_with_any_energy_and_not_beyond():
-    rng = np.random.default_rng(6)
-    features = many_body_features(3, 3)
-    assert features.shape == (8, 4)
-    pi = equilibrium_distribution(features, rng.normal(size=(5, 4)), rng.normal(size=(5, 4, 3)))
-    assert log_odds_curvature(pi).max() < 1e-25
-    weights, design = devices(5), free_design(5, 3)
-    assert log_odds_curvature(device_response(weights, design, PATTERNS)[0]).min() > 1e-6
-
-
 def test_bad_input_is_refused():
     weights, design = devices(1), free_design(1, 3)
     with pytest.raises(ValueError, match="penalty"):
@@ -163,7 +139,19 @@ def test_bad_input_is_refused():
         train_devices(weights, design, Tasks(PATTERNS, XOR[:3]), 0.0, 5)
     with pytest.raises(ValueError, match="each label must occur"):
         information_slope(np.full((1, 2, 2), 0.5), np.array([[0, 2]]))
-    with pytest.raises(ValueError, match="order 4"):
-        many_body_features(3, 4)
+    with pytest.raises(ValueError, match="one evaluation"):
+        refine_devices(weights, design, Tasks(PATTERNS, XOR), 0.0, 0)
+    with pytest.raises(ValueError, match="for 2 devices of 3 spins expected"):
+        judge(devices(2), design, Tasks(PATTERNS, XOR), 0.0)
+    with pytest.raises(ValueError, match="input weights"):
+        judge(weights, design, Tasks(PATTERNS[:, :1], XOR), 0.0)
+    with pytest.raises(ValueError, match="finite input patterns"):
+        judge(weights, design, Tasks(np.full((4, 2), np.nan), XOR), 0.0)
+    with pytest.raises(ValueError, match="antisymmetric signs"):
+        tilt_factors(np.ones((3, 3)), 0.1)
+    with pytest.raises(ValueError, match="signs of 1"):
+        tilt_factors(2 * SIGNS, 0.1)
+    with pytest.raises(ValueError, match="finite angle"):
+        tilt_factors(SIGNS, np.nan)
     with pytest.raises(ValueError, match="finite couplings"):
         judge(weights._replace(couplings=np.full((1, 3, 3), np.nan)), design, Tasks(PATTERNS, XOR), 0.0)

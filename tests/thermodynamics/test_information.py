@@ -84,3 +84,9 @@ def test_bad_input_is_refused():
         gaussian_channel_information(1.0, -1.0, 1.0)
     with pytest.raises(ValueError, match="shape"):
         gaussian_channel_information(np.ones((2, 1)), np.eye(3), 1.0)
+    with pytest.raises(ValueError, match="no negative eigenvalue; got -5"):
+        gaussian_channel_information(1.0, 1.0, -5.0)
+    with pytest.raises(ValueError, match="finite signal"):
+        gaussian_channel_information(1.0, 1.0, np.nan)
+    with pytest.raises(ValueError, match="noise must be symmetric"):
+        gaussian_channel_information(np.eye(2), [[1.0, 0.5], [0.0, 1.0]], np.eye(2))

@@ -89,6 +89,16 @@ def test_leaving_reciprocity_is_first_order_in_gain_and_second_in_cost():
         assert two_unit_entropy_production(a, b) == pytest.approx(price * np.sin(turn) ** 2, rel=1e-10)
 
 
+@settings(max_examples=50, deadline=None)
+@given(strength=st.floats(0.05, 1.4), signal=st.floats(0.1, 100))
+def test_the_reciprocal_device_is_never_the_best(strength, signal):
+    start, slope, _ = reciprocal_expansion(strength, signal)
+    assert slope > 0
+    a, b = two_unit_optimum(strength, signal)
+    assert two_unit_information(a, b, signal) > start
+    assert b > a
+
+
 def test_one_step_of_any_length():
     drift = two_unit_drift(0.8, -0.5)
     c = ou_covariance(drift, 2.0)
@@ -152,5 +162,17 @@ def test_bad_input_is_refused():
         simulate_langevin(np.eye(2), np.ones(2), 1.0, 0.1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="dt <= duration"):
         simulate_langevin(np.eye(2), np.ones((1, 2)), 1.0, 2.0, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="dt <= duration"):
+        simulate_langevin(np.eye(2), np.ones((1, 2)), np.inf, 0.1, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="finite forces"):
+        simulate_langevin(np.eye(2), np.full((1, 2), np.nan), 1.0, 0.1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="step must be positive"):
         exact_step(np.eye(2), 0.0)
+    with pytest.raises(ValueError, match="step must be positive"):
+        discretised_entropy_production(two_unit_drift(0.8, -0.5), 0.0)
+    with pytest.raises(ValueError, match="strength"):
+        reciprocal_expansion(1.5, 4.0)
+    with pytest.raises(ValueError, match="variance of the signal"):
+        reciprocal_expansion(0.6, -10.0)
+    with pytest.raises(ValueError, match="no negative eigenvalue"):
+        network_information(np.eye(2), [[1.0], [0.0]], [[1.0, 0.0]], [[-5.0]])

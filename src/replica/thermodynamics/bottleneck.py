@@ -52,7 +52,7 @@ class Design(NamedTuple):
     tied: NDArray[np.bool_]
     r"""Whether :math:`z_{ij}` and :math:`z_{ji}` are one parameter, shape (P,)."""
     tilt: Array
-    r"""Fixed factors :math:`W_{ij}`, shape (P, N, N): all one, or :func:`tilt_matrix`."""
+    r"""Fixed factors :math:`W_{ij}`, shape (P, N, N): all one, or :func:`tilt_factors`."""
     coupling_bound: float = 1.0
     r""":math:`J_{max}`."""
     input_bound: float = 1.0
@@ -74,15 +74,32 @@ class Outcome(NamedTuple):
     r""":math:`\mathcal G_\alpha`, shape (P,)."""
 
 
-def tilt_matrix(n_spins: int, angle: float) -> Array:
-    r"""Factors :math:`W_{ij}=\sqrt2\sin\varphi` below and :math:`\sqrt2\cos\varphi` above the diagonal, shape (N, N).
+def tilt_factors(signs: ArrayLike, angle: float) -> Array:
+    r"""Factors :math:`W_{ij}=\sqrt2\sin(\frac\pi4+\varepsilon_{ij}\delta)` of given orientation, shape (..., N, N).
 
-    With tied parameters, all angles have the same number of them and the same Frobenius norm at the same values:
-    :math:`\pi/4` is reciprocal, :math:`\pi/2` feed-forward from the first spin to the last, 0 the other way,
-    :math:`3\pi/4` antisymmetric.
+    As :math:`W_{ij}^2+W_{ji}^2=2`, tied parameters of the same value give couplings of the same Frobenius norm at any
+    :math:`\delta`: 0 is reciprocal, :math:`\pi/4` one-way, :math:`\pi/2` antisymmetric.
+
+    Parameters
+    ----------
+    signs : array, shape (..., N, N)
+        :math:`\varepsilon_{ij}=-\varepsilon_{ji}`, entries 1, -1 or 0: which of the two is the stronger.
+    angle : float
+        :math:`\delta`.
+
+    Raises
+    ------
+    ValueError
+        If the signs are not antisymmetric or not signs, or the angle is not finite.
     """
-    lower = np.tril(np.ones((n_spins, n_spins)), -1)
-    return np.sqrt(2.0) * (np.sin(angle) * lower + np.cos(angle) * lower.T)
+    e = np.asarray(signs, dtype=np.float64)
+    if e.ndim < 2 or e.shape[-1] != e.shape[-2] or not (e == -np.swapaxes(e, -1, -2)).all():
+        raise ValueError("expected antisymmetric signs, shape (..., N, N)")
+    if not np.isin(e, (-1, 0, 1)).all():
+        raise ValueError("expected signs of 1, -1 or 0")
+    if not np.isfinite(angle):
+        raise ValueError(f"expected a finite angle; got {angle!r}")
+    return np.sqrt(2.0) * np.sin(np.pi / 4 + e * angle)
 
 
 def free_design(devices: int, n_spins: int, tied: bool = False, **options: float | bool) -> Design:
@@ -204,9 +221,9 @@ def train_devices(
     Raises
     ------
     ValueError
-        For labels that do not fit the inputs, a negative penalty, or fewer than one step.
+        For weights, a design or labels that do not fit, a negative penalty, or fewer than one step.
     """
-    tasks, penalty = _checked(weights, tasks, penalty)
+    tasks, penalty = _checked(weights, design, tasks, penalty)
     if steps < 1:
         raise ValueError(f"expected at least one step; got {steps}")
     best = Weights(*(part.copy() for part in weights))
@@ -236,8 +253,15 @@ def refine_devices(
         As in :func:`train_devices`.
     evaluations : int
         Most evaluations of objective and gradient for each device.
+
+    Raises
+    ------
+    ValueError
+        As :func:`train_devices`, or for fewer than one evaluation.
     """
-    tasks, penalty = _checked(weights, tasks, penalty)
+    if evaluations < 1:
+        raise ValueError(f"expected at least one evaluation; got {evaluations}")
+    tasks, penalty = _checked(weights, design, tasks, penalty)
     found = []
     for p in range(len(penalty)):
         alone = design._replace(tied=design.tied[[p]], tilt=design.tilt[[p]])
@@ -263,8 +287,8 @@ def refine_devices(
 
 
 def judge(weights: Weights, design: Design, tasks: Tasks, penalty: ArrayLike) -> Outcome:
-    """What devices achieve, without training them."""
-    tasks, penalty = _checked(weights, tasks, penalty)
+    """What devices achieve, without training them. Refuses what :func:`train_devices` refuses."""
+    tasks, penalty = _checked(weights, design, tasks, penalty)
     distribution, production = device_response(weights, design, tasks.inputs)
     information, dissipation = information_slope(distribution, tasks.labels)[0], production.mean(axis=1)
     return Outcome(weights, information, dissipation, information - penalty * dissipation)
@@ -306,8 +330,18 @@ def upper_envelope(outcomes: list[Outcome], penalties: ArrayLike) -> list[Outcom
     return found
 
 
-def _checked(weights: Weights, tasks: Tasks, penalty: ArrayLike) -> tuple[Tasks, Array]:
-    devices, patterns = len(weights.couplings), np.asarray(tasks.inputs, dtype=np.float64)
+def _checked(weights: Weights, design: Design, tasks: Tasks, penalty: ArrayLike) -> tuple[Tasks, Array]:
+    patterns = np.asarray(tasks.inputs, dtype=np.float64)
+    if patterns.ndim != 2 or not np.isfinite(patterns).all():
+        raise ValueError(f"expected finite input patterns, shape (S, M); got shape {patterns.shape}, NaN or infinity")
+    devices, spins = np.shape(weights.thresholds)
+    asked = ((devices, spins, spins), (devices, spins, patterns.shape[1]), (devices,), (devices, spins, spins))
+    came = tuple(np.shape(part) for part in (weights.couplings, weights.inputs, design.tied, design.tilt))
+    if came != asked:
+        raise ValueError(
+            f"for {devices} devices of {spins} spins expected couplings, input weights, tied and tilt of shapes "
+            f"{asked}; got {came}"
+        )
     labels = np.broadcast_to(check_labels(tasks.labels, len(patterns)), (devices, len(patterns)))
     alpha = np.broadcast_to(np.asarray(penalty, dtype=np.float64), (devices,))
     if not np.isfinite(alpha).all() or (alpha < 0).any():

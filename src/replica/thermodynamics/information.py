@@ -137,7 +137,8 @@ def gaussian_channel_information(gain: ArrayLike, noise: ArrayLike, signal: Arra
     Raises
     ------
     ValueError
-        If shapes do not fit or the noise is not positive definite.
+        If shapes do not fit, an entry is not finite, the noise is not symmetric and positive definite, or the signal
+        is not symmetric or has a negative variance in some direction.
     """
     m, c, s = (np.atleast_2d(np.asarray(a, dtype=np.float64)) for a in (gain, noise, signal))
     if c.shape != (m.shape[0],) * 2 or s.shape != (m.shape[1],) * 2:
@@ -145,6 +146,15 @@ def gaussian_channel_information(gain: ArrayLike, noise: ArrayLike, signal: Arra
             f"expected noise of shape {(m.shape[0],) * 2} and signal of shape {(m.shape[1],) * 2} for a gain of shape "
             f"{m.shape}; got {c.shape} and {s.shape}"
         )
+    for name, a in (("gain", m), ("noise", c), ("signal", s)):
+        if not np.isfinite(a).all():
+            raise ValueError(f"expected a finite {name}; got NaN or infinity")
+    for name, a in (("noise", c), ("signal", s)):
+        if not np.allclose(a, a.T, rtol=1e-9, atol=1e-12 * np.abs(a).max()):
+            raise ValueError(f"the covariance of the {name} must be symmetric")
+    smallest = np.linalg.eigvalsh(s).min()
+    if smallest < -1e-12 * np.abs(s).max():
+        raise ValueError(f"the covariance of the signal must have no negative eigenvalue; got {smallest:.4g}")
     try:
         root = np.linalg.cholesky(c)
     except np.linalg.LinAlgError:

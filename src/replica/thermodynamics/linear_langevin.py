@@ -121,6 +121,18 @@ def _check_two_units(feedback: ArrayLike, forward: ArrayLike) -> tuple[Array, Ar
     return a, b
 
 
+def _check_variance(signal: float) -> float:
+    if not (np.isfinite(signal) and signal >= 0):
+        raise ValueError(f"the variance of the signal must be finite and not negative; got {signal!r}")
+    return float(signal)
+
+
+def _check_strength(strength: float) -> float:
+    if not 0 < strength < np.sqrt(2):
+        raise ValueError(f"the strength must lie between 0 and sqrt(2), where all angles are stable; got {strength!r}")
+    return float(strength)
+
+
 def two_unit_entropy_production(feedback: ArrayLike, forward: ArrayLike) -> Array:
     r""":math:`\sigma=\frac12(a-b)^2` at any temperature; the arguments broadcast. Raises ValueError where unstable."""
     a, b = _check_two_units(feedback, forward)
@@ -134,16 +146,14 @@ def two_unit_variance(feedback: ArrayLike, forward: ArrayLike, temperature: floa
 
 
 def two_unit_information(feedback: ArrayLike, forward: ArrayLike, signal: float, temperature: float = 1.0) -> Array:
-    r"""Information of the second unit about a signal of variance :math:`S` on the first, in nats,
+    r"""Information of the second unit about a signal of variance :math:`V` on the first, in nats,
 
     .. math::
 
-        I=\tfrac12\ln\Big(1+\frac{2b^2S}{T(1-ab)(2-ab+b^2)}\Big).
+        I=\tfrac12\ln\Big(1+\frac{2b^2V}{T(1-ab)(2-ab+b^2)}\Big).
     """
     a, b = _check_two_units(feedback, forward)
-    if not (np.isfinite(signal) and signal >= 0):
-        raise ValueError(f"the variance of the signal must be finite and not negative; got {signal!r}")
-    gain = 2 * b**2 * signal / (check_temperature(temperature) * (1 - a * b) * (2 - a * b + b**2))
+    gain = 2 * b**2 * _check_variance(signal) / (check_temperature(temperature) * (1 - a * b) * (2 - a * b + b**2))
     return 0.5 * np.log1p(gain)
 
 
@@ -161,7 +171,7 @@ def two_unit_optimum(
     strength : float
         :math:`c`, above 0 and below :math:`\sqrt2` (beyond it some angles are unstable).
     signal, penalty, temperature : float
-        :math:`S`, :math:`\alpha` in units of time, :math:`T`.
+        :math:`V`, :math:`\alpha` in units of time, :math:`T`.
     grid : int
         Angles of the first scan.
 
@@ -170,8 +180,7 @@ def two_unit_optimum(
     ValueError
         For a strength outside that range or a negative penalty.
     """
-    if not 0 < strength < np.sqrt(2):
-        raise ValueError(f"the strength must lie between 0 and sqrt(2), where all angles are stable; got {strength!r}")
+    _check_strength(strength)
     if not (np.isfinite(penalty) and penalty >= 0):
         raise ValueError(f"the penalty must be finite and not negative; got {penalty!r}")
 
@@ -197,10 +206,20 @@ def reciprocal_expansion(strength: float, signal: float, temperature: float = 1.
         I=I_0+I'\delta+O(\delta^2),\qquad \sigma=\kappa\sin^2\delta,\qquad
         I_0=\tfrac12\ln(1+q),\quad I'=\frac{q}{2(1+q)}\Big(2-\frac{c^2}{2}\Big),\quad \kappa=c^2,
 
-    with :math:`q=\frac{c^2S}{2T(1-c^2/2)}`. The gain is of first order and the cost of second, so at a large penalty
-    the best device has :math:`\sigma\simeq I'^2/4\kappa\alpha^2` and gains :math:`I'^2/2\kappa\alpha`.
+    with :math:`q=\frac{c^2V}{2T(1-c^2/2)}`. The gain is of first order and the cost of second, so at a large penalty
+    the best device has :math:`\sigma\simeq I'^2/4\kappa\alpha^2` and gains :math:`I'^2/2\kappa\alpha`. The slope
+    is positive for any signal of positive variance: the reciprocal device is never the best.
+
+    Raises
+    ------
+    ValueError
+        For a strength outside :func:`two_unit_optimum`'s range, a negative variance or a bad temperature.
     """
-    q = strength**2 * signal / (2 * check_temperature(temperature) * (1 - strength**2 / 2))
+    q = (
+        _check_strength(strength) ** 2
+        * _check_variance(signal)
+        / (2 * check_temperature(temperature) * (1 - strength**2 / 2))
+    )
     return 0.5 * np.log1p(q), 0.5 * q / (1 + q) * (2 - strength**2 / 2), strength**2
 
 
@@ -213,10 +232,21 @@ def discretised_entropy_production(drift: ArrayLike, dt: float) -> float:
     .. math::
 
         \sigma_{dt}=-\frac1{dt}\mathrm{Tr}\big[A_a^{\sf T}UC\big]\ \xrightarrow{dt\to0}\ \sigma .
+
+    Raises
+    ------
+    ValueError
+        For an unstable network or a step that is not positive.
     """
     a = check_stable(drift)
+    _check_step(dt)
     anti = 0.5 * (a - a.T)
     return float(-np.trace(anti.T @ expm(-a * dt) @ ou_covariance(a)) / dt)
+
+
+def _check_step(dt: float) -> None:
+    if not (np.isfinite(dt) and dt > 0):
+        raise ValueError(f"the step must be positive and finite; got {dt!r}")
 
 
 def exact_step(drift: ArrayLike, dt: float, temperature: float = 1.0) -> tuple[Array, Array]:
@@ -231,8 +261,7 @@ def exact_step(drift: ArrayLike, dt: float, temperature: float = 1.0) -> tuple[A
     stationary covariance is not used.
     """
     a, n = check_stable(drift), len(drift)
-    if not (np.isfinite(dt) and dt > 0):
-        raise ValueError(f"the step must be positive and finite; got {dt!r}")
+    _check_step(dt)
     doublings = max(0, int(np.ceil(np.log2(dt * np.linalg.norm(a)))))  # e^{+A dt} would overflow in a long step
     block = np.zeros((2 * n, 2 * n))
     block[:n, :n], block[n:, n:] = a, -a.T
@@ -274,14 +303,18 @@ def simulate_langevin(
     Raises
     ------
     ValueError
-        For an unstable network, a force that does not fit, or times that are not positive.
+        For an unstable network, a force that does not fit or is not finite, or times that are not positive and finite.
     """
     a, t = check_stable(drift), check_temperature(temperature)
     f = np.asarray(force, dtype=np.float64)
     if f.ndim != 2 or f.shape[1] != len(a):
         raise ValueError(f"expected a force of shape (runs, {len(a)}); got {f.shape}")
-    if not (np.isfinite(dt) and 0 < dt <= duration and relaxation > 0):
-        raise ValueError(f"expected 0 < dt <= duration and relaxation > 0; got {dt=}, {duration=}, {relaxation=}")
+    if not np.isfinite(f).all():
+        raise ValueError("expected finite forces; got NaN or infinity")
+    if not (0 < dt <= duration < np.inf and 0 < relaxation < np.inf):
+        raise ValueError(
+            f"expected 0 < dt <= duration and relaxation > 0, all finite; got {dt=}, {duration=}, {relaxation=}"
+        )
     steps = round(duration / dt)
     mean = np.linalg.solve(a, f.T).T
     u, noise = exact_step(a, relaxation, t)
