@@ -90,6 +90,9 @@ def test_bad_input_is_refused():
         simulate(WELL, [0.0], 0.0, -1, 1, x, rng)
     with pytest.raises(ValueError, match="positions must be finite"):
         simulate(WELL, [0.0], 1.0, -1, 1, np.full(3, np.nan), rng)
+    for record in ([5, 2], [5, 5], [0, 11], [-1, 3], [2.5], [np.nan], 3):
+        with pytest.raises(ValueError, match="record must be increasing integers from 0 to 10"):
+            simulate(WELL, np.zeros(10), 0.1, -1, 1, x, rng, record=record)
     with pytest.raises(ValueError, match="cannot be normalised"):
         simulate(polynomial_potential([0, 0, 0, 1], [[0, 1]]), [0.0], 1.0, 0, 1, x, rng)
     with pytest.raises(ValueError, match="cannot be normalised"):

@@ -117,6 +117,15 @@ def test_optimum_is_stationary_and_does_not_depend_on_the_start():
     assert max(f.gradient_norm for f in found) < 1e-5
 
 
+@pytest.mark.parametrize("duration", [0.0005, 0.2, 2.0])
+@pytest.mark.parametrize("steps", [50, 200])
+def test_optimum_is_equally_good_for_any_duration_and_number_of_steps(duration, steps):
+    """In short times the work hardly depends on the protocol; the protocol found must not depend on the start."""
+    task = drive(well(2.0, 120), duration, -1, 1)
+    one, other = (optimise_protocol(task, guess).protocol for guess in (linear_ramp(task, steps), np.zeros(steps)))
+    np.testing.assert_allclose(one, other, atol=2e-5)
+
+
 @pytest.mark.parametrize("duration", [0.1, 1.0])
 @pytest.mark.parametrize(("start", "goal"), [((1, 0), (4, 0)), ((1, 0), (1, 1)), ((1, -1), (5, 1))])
 def test_optimum_of_the_trap_is_the_closed_form(duration, start, goal):

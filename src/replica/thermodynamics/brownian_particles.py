@@ -124,7 +124,8 @@ def simulate(
     Raises
     ------
     ValueError
-        For NaN, a duration or step that is not positive, or a first or last potential that cannot be normalised.
+        For NaN, a duration or step that is not positive, a `record` that is anything else, or a first or last
+        potential that cannot be normalised.
     """
     values = np.asarray(protocol, dtype=np.float64)
     m = len(polynomial.observables)
@@ -143,10 +144,19 @@ def simulate(
     forces = -path[1:-1, 1:] * np.arange(1, path.shape[1])
     substeps = int(np.ceil(duration / len(values) / longest_step))
     positions, work = np.array(initial, dtype=np.float64), np.zeros(len(initial))
-    record = np.asarray(record, dtype=np.int64)
+    record = _check_record(record, len(values))
     snapshots = np.empty((record.size, positions.size))
     _drive(positions, work, forces, changes, substeps, duration / len(values) / substeps, record, snapshots, rng)
     return DrivenParticles(work, positions, snapshots)
+
+
+def _check_record(record: ArrayLike, steps: int) -> NDArray[np.int64]:
+    asked = np.asarray(record)
+    moments = asked.astype(np.int64) if np.isfinite(asked).all() else np.array([-1])
+    inside = moments.size == 0 or (moments.min() >= 0 and moments.max() <= steps)
+    if moments.ndim != 1 or not inside or (moments != asked).any() or not (np.diff(moments) > 0).all():
+        raise ValueError(f"record must be increasing integers from 0 to {steps}, got {record!r}")
+    return moments
 
 
 def friction_from_particles(

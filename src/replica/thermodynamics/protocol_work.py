@@ -229,7 +229,7 @@ class Optimum(NamedTuple):
     iterations : int
         Of L-BFGS.
     gradient_norm : float
-        Largest derivative left.
+        Largest derivative of the work left, with respect to one control value.
     """
 
     protocol: Array
@@ -241,19 +241,25 @@ class Optimum(NamedTuple):
 def optimise_protocol(task: Drive, guess: ArrayLike, iterations: int = 500) -> Optimum:
     """The protocol of least work near `guess` (K,) or (K, m), by L-BFGS with the exact gradient.
 
+    What is minimised is the work over the time step. Its gradient is the change of work per change of control and unit
+    of time, which stays of order one for any duration and number of steps (that of the work itself is of the order of
+    the time step), so that the stopping rule asks for equally good protocols everywhere.
+
     Raises ValueError for a bad guess, or when the optimum found pushes the state against the ends of the grid.
     """
     values = _check_protocol(task, guess)
+    time_step = task.duration / len(values)
 
     def cost(flat):
         work, gradient = excess_work_and_gradient(task, flat.reshape(values.shape))
-        return work, gradient.ravel()
+        return work / time_step, gradient.ravel() / time_step
 
     # the default stopping rule, a relative change below 2e-9, ends before the jumps at both ends have formed
-    options = {"maxiter": iterations, "ftol": 1e-12, "gtol": 1e-7, "maxcor": 30}
+    options = {"maxiter": iterations, "ftol": 1e-14, "gtol": 1e-5, "maxcor": 30}
     found = minimize(cost, values.ravel(), jac=True, method="L-BFGS-B", options=options)
     protocol = found.x.reshape(values.shape)
-    return Optimum(protocol, excess_work(task, protocol), int(found.nit), float(np.abs(found.jac).max()))
+    left = float(np.abs(found.jac).max()) * time_step
+    return Optimum(protocol, excess_work(task, protocol), int(found.nit), left)
 
 
 def linear_ramp(task: Drive, steps: int) -> Array:
