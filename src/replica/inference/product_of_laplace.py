@@ -89,6 +89,20 @@ def likelihood_objective(filters: Array, data: Array) -> tuple[float, Array]:
     return -float(model.log_likelihood(data).mean()), gradient
 
 
+def _relative_scale(filters: Array, x: Array) -> Array:
+    r"""Size of the entries of $\varepsilon$ in $J\to(1+\varepsilon)J$ that change the likelihood by about one.
+
+    With $y=Jx$ the curvature of $\langle|y_i+\varepsilon_{ij}y_j|\rangle$ is $2\langle\delta(y_i)y_j^2\rangle$, the
+    delta taken as a box of a fifth of the width of $y_i$; that of $-\log|\det J|$ on the diagonal is one.
+    """
+    y = filters @ x
+    square = y * y
+    width = 0.1 * np.sqrt(square.mean(axis=1))
+    curvature = (np.abs(y) < width[:, None]) @ square.T / (width[:, None] * x.shape[1])
+    np.fill_diagonal(curvature, 1.0)
+    return 1 / np.sqrt(np.maximum(curvature, 0.1))  # bounded where few data are near zero
+
+
 def fit_likelihood(
     data: ArrayLike, start: ArrayLike, tolerance: float = 1e-3, max_evaluations: int = 20_000, round_length: int = 250
 ) -> list[Array]:
@@ -96,8 +110,9 @@ def fit_likelihood(
 
     The likelihood of finite data has a kink wherever a filter is orthogonal to a datum, so its gradient does not
     tend to zero, and what L-BFGS has learnt about the curvature goes stale. It is therefore started afresh after
-    ``round_length`` evaluations, until a whole round gains less than ``tolerance``. There are several maxima; which
-    one is found depends on the start.
+    ``round_length`` evaluations, each time in changes relative to the present filters that are scaled by the
+    curvature there, until a round gains less than ``tolerance``. There are several maxima; which one is found depends
+    on the start.
 
     Parameters
     ----------
@@ -125,10 +140,6 @@ def fit_likelihood(
             f"{round_length}"
         )
 
-    def objective(flat: Array) -> tuple[float, Array]:
-        value, gradient = likelihood_objective(flat.reshape(first.shape), x)
-        return value, gradient.ravel()
-
     path, spent, value, gain = [first], 0, likelihood_objective(first, x)[0], np.inf
     while gain > tolerance:
         if spent + round_length > max_evaluations:  # a part of a round would gain little and prove nothing
@@ -138,9 +149,19 @@ def fit_likelihood(
                 path,
             )
         options = {"maxfun": round_length, "maxiter": round_length, "ftol": 1e-10, "gtol": 1e-7, "maxcor": 20}
+        here = path[-1]
+        scale = _relative_scale(here, x)
+
+        def moved(flat: Array, here: Array = here, scale: Array = scale) -> Array:
+            return here + (scale * flat.reshape(here.shape)) @ here
+
+        def objective(flat: Array, here: Array = here, scale: Array = scale) -> tuple[float, Array]:
+            minus, gradient = likelihood_objective(moved(flat, here, scale), x)
+            return minus, (scale * (gradient @ here.T)).ravel()
+
         end = minimize(
-            objective, path[-1].ravel(), jac=True, method="L-BFGS-B", options=options,
-            callback=lambda flat: path.append(flat.reshape(first.shape).copy()),
+            objective, np.zeros(here.size), jac=True, method="L-BFGS-B", options=options,
+            callback=lambda flat, moved=moved: path.append(moved(flat)),
         )  # fmt: skip
         spent, gain, value = spent + end.nfev, value - end.fun, end.fun
     return path
