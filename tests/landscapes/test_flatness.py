@@ -15,6 +15,7 @@ from replica.landscapes.flatness import (
     relative_cokernel_residual,
     relative_residual,
 )
+from replica.landscapes.krylov import KrylovStop, minimum_residual_direction
 from replica.landscapes.quartic import FLAT_POINTS, Quartic
 
 
@@ -125,6 +126,16 @@ def test_searches_on_the_quartic_end_critical_or_flat():
     h = np.array([np.diag(c) for c in Quartic().curvatures(search.theta)])[1:]
     g, none = Quartic().gradient(search.theta)[1:], np.zeros((2, 2))
     assert is_flat(relative_residual(h, g, none), relative_cokernel_residual(h, g, none)).all()
+    # yet not by the solver: at y = 0 its estimate of the norm misses the curvature 10 along y, so that r_H = 1; at the
+    # other end, with a trace of y in g, it finds it and r_H is tiny, but the step of some 4e6 meets the limit first
+    assert not verdicts.ends_flat.any()
+    np.testing.assert_allclose(verdicts.final_residual[1:], 1)
+    np.testing.assert_allclose(verdicts.final_cokernel_residual[1], 1)
+    assert 0 < verdicts.final_cokernel_residual[2] < 1e-7
+    found = minimum_residual_direction(
+        lambda v, rows: Quartic().hessian_product(search.theta[1:][rows], v), g, 2, 1e-4, 1e7, 1e4
+    )
+    np.testing.assert_array_equal(found.stop, KrylovStop.NORM)
     assert np.isnan(verdicts.largest_residual).all()
     np.testing.assert_array_equal(verdicts.flattest_step, -1)
     assert verdicts.reaching(0.5) == 0

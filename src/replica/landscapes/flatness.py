@@ -136,7 +136,8 @@ def judge_searches(
     The last points get one more direction of their own, from a Krylov space of any dimension, so that every kind of
     search can be judged; the largest residual is known for Newton-MR only, with ``keep_path=True``. The norm of H in
     these residuals is the solver's running estimate from below: where the gradient lies in eigenspaces of small
-    eigenvalues alone, the Krylov space knows of no others, and such a point is not called flat here.
+    eigenvalues alone, the Krylov space knows of no others, and such a point is not called flat here. Nor is one where
+    the next direction exceeds ``norm_limit``, which ends the solver before its tests.
 
     Parameters
     ----------
