@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 def many_body_features(n_spins: int, order: int) -> Array:
     r"""Products of 1 to ``order`` different spins in all configurations, shape (n, C).
 
-    Single spins come first, then pairs :math:`x_0x_1,x_0x_2,\dots` in the order of :func:`numpy.triu_indices`, and so
+    Single spins come first, then pairs :math:`x_0x_1,x_0x_2,\dots` in the order of numpy's ``triu_indices``, and so
     on.
 
     Raises
