@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -163,3 +166,31 @@ def test_wrong_shapes_are_refused(landscape):
     for bad in ({"start": np.full(36, np.nan)}, {"rate": -1.0}, {"n_steps": 0}):
         with pytest.raises(ValueError, match="must be"):
             gradient_descent_path(landscape, **({"start": np.zeros(36), "rate": 0.1, "n_steps": 5} | bad))
+
+
+def test_loss_against_index_in_exact_fractions():
+    """Variances 1 to 16, four hidden units: negative directions counted one by one, least squares in fractions.
+
+    An unused hidden unit goes down along each component that is left out, and a component that is used can be replaced
+    by each larger one that is not. The exact slope and R^2 are what the page's claims expect.
+    """
+    k, p = 16, 4
+    losses, fractions = [], []
+    for m in range(p + 1):
+        for used in combinations(range(1, k + 1), m):
+            left_out = set(range(1, k + 1)) - set(used)
+            negative = (p - m) * len(left_out) + sum(j > i for i in used for j in left_out)
+            losses.append(Fraction(sum(left_out), k))
+            fractions.append(Fraction(negative, 2 * k * p))
+    n = len(losses)
+    assert n == 2517
+    x, y = ([v - sum(values) / n for v in values] for values in (fractions, losses))
+    xx, xy, yy = (sum(a * b for a, b in zip(u, v)) for u, v in ((x, x), (x, y), (y, y)))
+    assert xy / xx == Fraction(191820928, 24319019)
+    assert float(xy / xx) == pytest.approx(7.887691851386, abs=1e-12)
+    assert float(xy**2 / (xx * yy)) == pytest.approx(0.998926402300, abs=1e-12)
+
+    net = LinearAutoencoder(np.diag(np.arange(1.0, k + 1)), p)
+    known = analytic_critical_points(net)
+    found = sorted(zip(known.loss.round(9), known.index))
+    assert found == sorted(zip(np.array(losses, float).round(9), np.array(fractions, float) * net.n_parameters))
